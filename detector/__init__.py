@@ -1,0 +1,20 @@
+"""banner-detector: labels every paragraph of a scraped page editorial, promo, related-links or boilerplate."""
+
+from detector.detector import Detector, Explanation, Preset, Reason
+from detector.labels import Label
+from detector.model import ModelError
+from detector.page import Page, Paragraph
+from detector.segment import segment
+
+__all__ = [
+    "Detector",
+    "Explanation",
+    "Label",
+    "ModelError",
+    "Page",
+    "Paragraph",
+    "Preset",
+    "Reason",
+    "segment",
+]
+__version__ = "0.1.0"

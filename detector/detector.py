@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.context import OFFSETS, softmax
-from detector.features import FAMILIES, SHAPES, Tokens, ngram_buckets, shape, tokenize
+from detector.features import FAMILIES, SHAPE_OFFSETS, SHAPES, Features
 from detector.labels import LABELS, Label
 from detector.model import Model
+from detector.network import Floats, softmax
 from detector.page import Page
 from detector.segment import segment
 
@@ -119,60 +119,74 @@ class Detector:
         return np.asarray(page.scores[:, columns].sum(axis=1) >= min_confidence)
 
     def explain(self, page: Page, index: int, *, most: int = 12) -> Explanation:
-        """The n-grams, the shape and the neighbours that decided paragraph ``index`` of a labelled page."""
+        """The n-grams, the shape and the neighbours that decided paragraph ``index`` of a labelled page.
+
+        N-grams and shape: what each adds to the logit of the label as its own words tell it. Neighbours: what the
+        label's log odds lose when the neighbour is left out. Raises ``IndexError`` beyond the page's end.
+        """
+        if not 0 <= index < len(page):
+            raise IndexError(f"paragraph {index} of a page of {len(page)}")
         if page.scores is None:
             page = self.label_pages([page])[0]
         assert page.scores is not None
-        column = int(page.scores[index].argmax())
-        tokens = tokenize([page])
-        levels = shape(tokens, [page]).levels
-        logits = self.model.paragraph_logits(tokens, levels)
-        own = logits[index, _columns(0)]
+        label = int(page.scores[index].argmax())
+        features = Features.of([page])
+        vectors = self.model.vectors(features)
         reasons = [
-            *self._word_reasons(tokens, index, column),
-            *self._shape_reasons(levels[index], column),
-            *_neighbour_reasons(logits, index, column),
+            *self._word_reasons(features, index, label),
+            *self._shape_reasons(features.shape.levels[index], label),
+            *self._neighbour_reasons(vectors, index, label),
         ]
         reasons.sort(key=lambda reason: -abs(reason.weight))
+        own = self.model.network.own(vectors[index : index + 1])
         return Explanation(
-            label=LABELS[column],
-            confidence=float(page.scores[index, column]),
-            alone=float(softmax(own[None, :])[0, column]),
+            label=LABELS[label],
+            confidence=float(page.scores[index, label]),
+            alone=float(softmax(own)[0, label]),
             reasons=tuple(reasons[:most]),
         )
 
-    def _word_reasons(self, tokens: Tokens, index: int, column: int) -> list[Reason]:
+    def _toward(self, vectors: Floats, label: int) -> Floats:
+        """What vectors (n, width) add to the logit of ``label``, over what they add to all labels."""
+        logits = vectors @ self.model.network.own.weights
+        return np.asarray(logits[:, label] - logits.mean(axis=1), dtype=np.float32)
+
+    def _word_reasons(self, features: Features, index: int, label: int) -> list[Reason]:
+        tokens = features.tokens
         lo, hi = int(tokens.first[index]), int(tokens.first[index + 1])
-        rows = self.model.slots[ngram_buckets(tokens)[lo:hi]]
-        table = self.model.table[rows]  # tokens x families x 21
-        norm = float(np.sqrt(max(table[:, :, -1].sum(), 1e-12)))
-        own = table[:, :, _columns(0)]
-        weights = (own[:, :, column] - own.mean(axis=2)) / norm
-        words = ["".join(map(chr, tokens.points[s:e])) for s, e in zip(tokens.starts[lo:hi], tokens.ends[lo:hi], strict=True)]
+        slots = self.model.slots[features.buckets[lo:hi]]
+        rows = self.model.word_rows(slots.ravel())
+        norm = float(np.sqrt(max(float(rows[:, -1].sum()), 1e-12)))
+        weights = (self._toward(rows[:, :-1], label) / norm).reshape(slots.shape)
+        words = [
+            "".join(map(chr, tokens.points[s:e])) for s, e in zip(tokens.starts[lo:hi], tokens.ends[lo:hi], strict=True)
+        ]
         totals: dict[str, float] = {}
-        for token, family in np.argwhere(rows > 0).tolist():
+        for token, family in np.argwhere(slots > 0).tolist():
             name = _ngram_name(words, token, FAMILIES[family])
             totals[name] = totals.get(name, 0.0) + float(weights[token, family])
         return [Reason("words", name, weight) for name, weight in totals.items()]
 
-    def _shape_reasons(self, levels: NDArray[np.int32], column: int) -> list[Reason]:
-        offsets = np.cumsum([0, *SHAPES.values()])[:-1]
-        own = self.model.shapes[offsets + levels][:, _columns(0)]
-        weights = own[:, column] - own.mean(axis=1)
+    def _shape_reasons(self, levels: NDArray[np.int32], label: int) -> list[Reason]:
+        weights = self._toward(self.model.shapes[SHAPE_OFFSETS[:-1] + levels], label)
+        return [Reason("shape", f"its {name}", float(weight)) for name, weight in zip(SHAPES, weights, strict=True)]
+
+    def _neighbour_reasons(self, vectors: Floats, index: int, label: int) -> list[Reason]:
+        reach = self.model.network.reach
+        start = max(0, index - reach)
+        around = vectors[start : index + reach + 1]
+        here = index - start
+        neighbours = [here + step for step in (-2, -1, 1, 2) if 0 <= here + step < len(around)]
+        pages = np.repeat(around[None], len(neighbours) + 1, axis=0)
+        for copy, neighbour in enumerate(neighbours, 1):
+            pages[copy, neighbour] = 0
+        sizes = np.full(len(pages), len(around), dtype=np.int64)
+        scores = self.model.calibrated(pages.reshape(-1, vectors.shape[1]), sizes)[here :: len(around), label]
+        odds = np.log(np.maximum(scores, 1e-6) / np.maximum(1 - scores, 1e-6))
         return [
-            Reason("shape", f"{name} (level {level} of {SHAPES[name] - 1})", float(weight))
-            for name, level, weight in zip(SHAPES, levels.tolist(), weights, strict=True)
+            Reason("neighbour", _neighbour_name(neighbour - here), float(odds[0] - odds[copy]))
+            for copy, neighbour in enumerate(neighbours, 1)
         ]
-
-
-@cache
-def _bundled() -> Detector:
-    return Detector(Model.load(BUNDLED))
-
-
-def _columns(offset: int) -> slice:
-    start = len(LABELS) * OFFSETS.index(offset)
-    return slice(start, start + len(LABELS))
 
 
 def _ngram_name(words: list[str], token: int, family: str) -> str:
@@ -188,13 +202,11 @@ def _ngram_name(words: list[str], token: int, family: str) -> str:
     }[family]
 
 
-def _neighbour_reasons(logits: NDArray[np.float32], index: int, column: int) -> list[Reason]:
-    reasons = []
-    for offset in OFFSETS:
-        neighbour = index - offset
-        if offset and 0 <= neighbour < len(logits):
-            vote = logits[neighbour, _columns(offset)]
-            side = "before" if offset > 0 else "after"
-            what = f"the paragraph {side}" if abs(offset) == 1 else f"the paragraph {abs(offset)} {side}"
-            reasons.append(Reason("neighbour", what, float(vote[column] - vote.mean())))
-    return reasons
+def _neighbour_name(step: int) -> str:
+    side = "before" if step < 0 else "after"
+    return f"the paragraph {side}" if abs(step) == 1 else f"the paragraph {abs(step)} {side}"
+
+
+@cache
+def _bundled() -> Detector:
+    return Detector(Model.load(BUNDLED))

@@ -107,6 +107,7 @@ class Tokens:
     prefix_sums: NDArray[np.uint64]
 
     def hashes(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Hashes of these runs of characters; the same run has the same hash wherever it stands."""
         sums = self.prefix_sums
         return (sums[ends] - sums[starts]) * _POWERS.down[starts]
 
@@ -192,9 +193,12 @@ SHAPES: dict[str, int] = {
 }
 """Shape of a paragraph, beside its words: the name of each feature and the number of its levels."""
 SHAPE_OFFSETS = np.cumsum([0, *SHAPES.values()])
+"""Where each feature's levels begin in a table of all levels, and their number at the end."""
+SHAPE_NUMBERS = 8
+"""Columns of :attr:`Shape.numbers`."""
 _SHARE_LEVELS = np.array([1e-6, 0.05, 0.15, 0.35, 0.7])
 _REPEAT_LEVELS = np.array([2, 3, 5])
-_LAST_SIGNS = ".?!:,;)…\"”»。|>›→"
+_LAST_SIGNS = '.?!:,;)…"”»。|>›→'
 _LAST_LEVEL = np.full(_CLASS_LIMIT + 1, 4, dtype=np.int32)
 _LAST_LEVEL[[ord(c) for c in _LAST_SIGNS]] = [5, 6, 6, 7, 8, 8, 9, 5, 10, 10, 10, 5, 11, 11, 11, 11]
 
@@ -203,7 +207,8 @@ _LAST_LEVEL[[ord(c) for c in _LAST_SIGNS]] = [5, 6, 6, 7, 8, 8, 9, 5, 10, 10, 10
 class Shape:
     """What is known of each paragraph beside its words: ``levels`` (n, features) as in :data:`SHAPES`, and the
     same measures as ``numbers`` (n, 8): log length, log tokens, shares of digits, signs and capitals among the
-    characters and of capitalised words, log indent, log repeats."""
+    characters and of capitalised words, log indent, log repeats.
+    """
 
     levels: NDArray[np.int32]
     numbers: NDArray[np.float32]
@@ -214,8 +219,7 @@ def shape(tokens: Tokens, pages: Sequence[Page]) -> Shape:
     length = np.concatenate([page.ends - page.starts for page in pages]).astype(np.float32)
     read = np.maximum(tokens.par_ends - tokens.par_starts, 1)
     indent = np.concatenate([page.indents for page in pages])
-    before = np.concatenate([page.blanks for page in pages])
-    after = np.concatenate([np.append(page.blanks[1:], 1)[: len(page)] for page in pages])
+    before, after = blank_levels([page.blanks for page in pages])
     repeats = np.concatenate([_repeats(part) for part in _by_page(_content_hash(tokens), pages)])
     classes, upper = tokens.classes, _UPPER[tokens.points]
     count = np.diff(tokens.first)
@@ -226,30 +230,129 @@ def shape(tokens: Tokens, pages: Sequence[Page]) -> Shape:
     titled = np.where(count > 0, titled, 0) / np.maximum(count, 1)
     head = tokens.points[tokens.par_starts]
     last = tokens.points[np.maximum(tokens.par_ends - 1, tokens.par_starts)]
-    levels = np.column_stack([
-        np.minimum(np.log2(length + 1), 11),
-        np.minimum(1.5 * np.log2(count + 1), 9),
-        np.searchsorted(_SHARE_LEVELS, digits),
-        np.searchsorted(_SHARE_LEVELS, signs),
-        np.searchsorted(_SHARE_LEVELS, capitals),
-        np.searchsorted(_SHARE_LEVELS, titled),
-        np.searchsorted((0.02, 0.4), unspaced),
-        _CLASS[head] + (_UPPER[head] > 0) * 4 * (_CLASS[head] == _LETTER),
-        np.where(_CLASS[last] == _SIGN, _LAST_LEVEL[last], np.minimum(_CLASS[last], 3)),
-        np.searchsorted((1, 3, 5, 7, 9), indent, side="right"),
-        np.minimum(before, 2),
-        np.minimum(after, 2),
-        np.searchsorted(_REPEAT_LEVELS, repeats, side="right"),
-    ]).astype(np.int32)
-    numbers = np.column_stack([
-        np.log1p(length), np.log1p(count), digits, signs, capitals, titled, np.log1p(indent), np.log(repeats)
-    ]).astype(np.float32)
+    levels = np.column_stack(
+        [
+            np.minimum(np.log2(length + 1), 11),
+            np.minimum(1.5 * np.log2(count + 1), 9),
+            np.searchsorted(_SHARE_LEVELS, digits),
+            np.searchsorted(_SHARE_LEVELS, signs),
+            np.searchsorted(_SHARE_LEVELS, capitals),
+            np.searchsorted(_SHARE_LEVELS, titled),
+            np.searchsorted((0.02, 0.4), unspaced),
+            _CLASS[head] + (_UPPER[head] > 0) * 4 * (_CLASS[head] == _LETTER),
+            np.where(_CLASS[last] == _SIGN, _LAST_LEVEL[last], np.minimum(_CLASS[last], 3)),
+            np.searchsorted((1, 3, 5, 7, 9), indent, side="right"),
+            before,
+            after,
+            np.searchsorted(_REPEAT_LEVELS, repeats, side="right"),
+        ]
+    ).astype(np.int32)
+    numbers = np.column_stack(
+        [np.log1p(length), np.log1p(count), digits, signs, capitals, titled, np.log1p(indent), np.log(repeats)]
+    ).astype(np.float32)
     return Shape(levels, numbers)
+
+
+def blank_levels(blanks: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Levels of the blank lines before and after each paragraph, from those ``before`` each one of every page."""
+    before = np.concatenate(blanks)
+    after = np.concatenate([np.append(page[1:], np.int32(1))[: len(page)] for page in blanks])
+    return np.minimum(before, 2), np.minimum(after, 2)
 
 
 def _share(mask: NDArray[np.bool_], tokens: Tokens) -> NDArray[np.int64]:
     sums = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
     return sums[tokens.par_ends] - sums[tokens.par_starts]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a batch, signs and numbers left out: their ``buckets``, and the ``first`` of each paragraph, with
+    one more entry for the end.
+    """
+
+    buckets: NDArray[np.int32]
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tokens: Tokens, buckets: NDArray[np.int32]) -> Words:
+        """The words among ``tokens``, whose n-gram ``buckets`` are known."""
+        kinds = tokens.classes[tokens.starts]
+        is_word = (kinds == _LETTER) | (kinds == _IDEOGRAPH)
+        before = np.concatenate(([0], np.cumsum(is_word)))
+        return cls(buckets[is_word, FAMILIES.index("word")], before[tokens.first])
+
+    def take(self, paragraphs: NDArray[np.int64]) -> Words:
+        """The words of these paragraphs, in this order."""
+        counts = np.diff(self.first)[paragraphs]
+        first = np.concatenate(([0], np.cumsum(counts)))
+        index = np.arange(first[-1]) + np.repeat(self.first[paragraphs] - first[:-1], counts)
+        return Words(self.buckets[index], first)
+
+
+COHESION = 5
+"""Columns of :func:`cohesion`."""
+COMMON_IDF = 3.0
+"""Words of a lower idf (in one paragraph of seven or more) say nothing of what a page is about."""
+_BODY_CHARS = 120
+
+
+def cohesion(
+    words: Words, rarity: NDArray[np.float32], lengths: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """How far each paragraph speaks of what its page speaks of: (n, 5).
+
+    A letter to the reader shares few rare words with the article around it, in any language. ``rarity`` weighs each
+    word (its idf above :data:`COMMON_IDF`), ``lengths`` are the paragraphs' characters, ``sizes`` the pages' numbers
+    of paragraphs. Columns: the share of a paragraph's rare words that occur elsewhere on the page, in its running
+    text, in its running text three times or more; log of their weight; whether any occurs in running text.
+    """
+    n = len(lengths)
+    line = np.repeat(np.arange(n), np.diff(words.first))
+    page = np.repeat(np.arange(len(sizes)), sizes)
+    body = (lengths > _BODY_CHARS)[line]
+    key = (page[line] << HASH_BITS) + words.buckets
+    order = np.argsort(key, kind="stable")
+    ranked = key[order]
+    opens = np.flatnonzero(np.diff(ranked, prepend=-1))
+    lasts = np.diff(np.append(opens, len(ranked)))
+    elsewhere, in_body = np.empty(len(key), dtype=np.int64), np.empty(len(key), dtype=np.int64)
+    elsewhere[order] = np.repeat(lasts, lasts) - 1
+    if len(key):
+        in_body[order] = np.repeat(np.add.reduceat(body[order].astype(np.int64), opens), lasts)
+    in_body -= body
+
+    def weight(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(line, rarity * mask, n).astype(np.float64)
+
+    total = np.bincount(line, rarity, n)
+    some = np.maximum(total, 1)
+    spoken = weight(in_body > 0)
+    columns = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some, np.log1p(total) / 3, spoken > 0]
+    return np.column_stack(columns).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that is read of a batch of pages: ``buckets`` (tokens, families) of n-grams, the ``tokens``, the
+    ``shape``, the ``words``, the ``lengths`` of paragraphs (characters) and the ``sizes`` of pages (paragraphs).
+    """
+
+    tokens: Tokens
+    buckets: NDArray[np.int32]
+    shape: Shape
+    words: Words
+    lengths: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pages: Sequence[Page]) -> Features:
+        """Read ``pages``."""
+        tokens = tokenize(pages)
+        buckets = ngram_buckets(tokens)
+        lengths = np.concatenate([page.ends - page.starts for page in pages])
+        sizes = np.array([len(page) for page in pages], dtype=np.int64)
+        return cls(tokens, buckets, shape(tokens, pages), Words.of(tokens, buckets), lengths, sizes)
 
 
 def _content_hash(tokens: Tokens) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""The trained weights: paragraph stage, page stage; load, save, check.
+"""The trained weights: word vectors, shape vectors, page network; load, save, check, score.
 
 A model is a folder of two files: ``weights.npz`` (numpy arrays, read with ``allow_pickle=False``) and
 ``card.json`` (format, version, data, scores, a hash of the weights). Loading it runs no code from it.
@@ -20,17 +20,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.context import OFFSETS, Floats, context, revision, softmax
-from detector.features import FAMILIES, HASH_BITS, NO_BUCKET, SHAPES, Tokens, ngram_buckets, shape, tokenize
+from detector.features import (
+    COHESION,
+    COMMON_IDF,
+    FAMILIES,
+    HASH_BITS,
+    NO_BUCKET,
+    SHAPE_NUMBERS,
+    SHAPE_OFFSETS,
+    SHAPES,
+    Features,
+    cohesion,
+)
 from detector.labels import CODES, LABELS
+from detector.network import Floats, Ints, Layer, Network, softmax
 from detector.page import Page
 
 FORMAT = "banner-detector model"
 FORMAT_VERSION = 1
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "card.json"
-PARAGRAPH_OUTPUTS = len(OFFSETS) * len(LABELS)
-# Below this many n-grams numpy sums the rows; importing scipy.sparse would take longer than the sum.
-_SMALL = 100_000
+# Below this many n-grams numpy sums the rows; importing scipy.sparse and widening the table would take longer.
+_SMALL = 60_000
+
+
+def rarity(idf: Floats) -> Floats:
+    """Weights (k + 1) of words for :func:`detector.features.cohesion`: first that of unknown ones."""
+    highest = idf.max() if len(idf) else np.float32(COMMON_IDF)
+    return np.maximum(np.append(highest, idf) - np.float32(COMMON_IDF), 0).astype(np.float32)
 
 
 class ModelError(ValueError):
@@ -38,53 +54,29 @@ class ModelError(ValueError):
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A dense layer: ``weights`` (inputs, outputs), ``bias`` (outputs)."""
-
-    weights: Floats
-    bias: Floats
-
-
-@dataclass(frozen=True)
-class Network:
-    """A perceptron with one hidden layer of rectified units; the input's standardisation is folded in."""
-
-    hidden: Layer
-    output: Layer
-
-    def logits(self, rows: Floats) -> Floats:
-        """Logits (n, 4) for ``rows`` (n, inputs)."""
-        hidden = rows @ self.hidden.weights
-        hidden += self.hidden.bias
-        np.maximum(hidden, 0, out=hidden)
-        return np.asarray(hidden @ self.output.weights + self.output.bias, dtype=np.float32)
-
-
-@dataclass(frozen=True)
 class Model:
-    """The weights of both stages, as they are stored.
+    """The weights as they are stored.
 
     ``buckets`` (k) are the hash buckets that the model knows, ascending; ``idf`` (k) their inverse document
-    frequencies; ``ngrams`` (k, 20; int8) their weights in units of ``ngram_scale`` (20); ``shapes``
-    (levels, 20) the weights of the shape levels; ``bias`` (20). ``first`` and ``second`` are the networks of
-    the page stage's two passes; ``temperature`` (1) and ``prior`` (4) calibrate the result.
+    frequencies; ``words`` (k, width; int8) their vectors in units of ``word_scale`` (width); ``shapes``
+    (levels, width) the vectors of the shape levels; ``numbers`` maps the shape's numbers to a vector;
+    ``network`` reads the page; ``temperature`` (1) and ``prior`` (4) calibrate its logits; ``card`` is for people.
     """
 
     buckets: NDArray[np.int32]
     idf: Floats
-    ngrams: NDArray[np.int8]
-    ngram_scale: Floats
+    words: NDArray[np.int8]
+    word_scale: Floats
     shapes: Floats
-    bias: Floats
-    first: tuple[Network, ...]
-    second: tuple[Network, ...]
+    numbers: Layer
+    network: Network
     temperature: Floats
     prior: Floats
     card: Mapping[str, Any]
 
     @cached_property
     def slots(self) -> NDArray[np.int32]:
-        """For each hash bucket its row in :attr:`table`; row 0 is that of all unknown ones."""
+        """For each hash bucket its row in the word table, counted from 1; 0 for unknown ones."""
         slots = np.zeros(1 << HASH_BITS, dtype=np.int32)
         slots[self.buckets] = np.arange(1, len(self.buckets) + 1, dtype=np.int32)
         slots[NO_BUCKET] = 0
@@ -92,73 +84,80 @@ class Model:
 
     @cached_property
     def table(self) -> Floats:
-        """Rows (k + 1, 21): idf times the weights, and idf squared, whose sum is the row's squared norm."""
-        table = np.zeros((len(self.buckets) + 1, PARAGRAPH_OUTPUTS + 1), dtype=np.float32)
-        np.multiply(self.ngrams, self.ngram_scale, out=table[1:, :-1])
-        table[1:, :-1] *= self.idf[:, None]
-        table[1:, -1] = self.idf**2
-        return table
+        """Rows (k + 1, width + 1): idf times the vector, and idf squared, whose sum is a row's squared norm."""
+        return self.word_rows(np.arange(len(self.buckets) + 1))
+
+    def word_rows(self, slots: NDArray[Any]) -> Floats:
+        """The rows of :attr:`table` for these slots."""
+        idf = np.append(np.float32(0), self.idf)[slots]
+        rows = np.zeros((len(slots), self.words.shape[1] + 1), dtype=np.float32)
+        np.multiply(self.words[np.maximum(slots, 1) - 1], idf[:, None], out=rows[:, :-1])
+        rows[:, :-1] *= self.word_scale
+        rows[:, -1] = idf**2
+        return rows
 
     def scores(self, pages: Sequence[Page]) -> list[Floats]:
         """Calibrated probabilities (paragraphs, 4) for each page."""
         sizes = np.array([len(page) for page in pages], dtype=np.int64)
         if not sizes.sum():
             return [np.zeros((0, len(LABELS)), dtype=np.float32) for _ in pages]
-        tokens = tokenize(pages)
-        form = shape(tokens, pages)
-        logits = self.paragraph_logits(tokens, form.levels)
-        blanks = np.concatenate([page.blanks for page in pages])
-        rows = context(logits, form.numbers, blanks, sizes)
-        return np.split(self.page_scores(rows, sizes), np.cumsum(sizes)[:-1])
+        scores = self.calibrated(self.vectors(Features.of(pages)), sizes)
+        return np.split(scores, np.cumsum(sizes)[:-1])
 
-    def paragraph_logits(self, tokens: Tokens, levels: NDArray[np.int32]) -> Floats:
-        """The paragraph stage: logits (n, 20) from each paragraph's own words and shape."""
-        sums = self.ngram_sums(tokens)
+    def calibrated(self, vectors: Floats, sizes: Ints) -> Floats:
+        """Calibrated probabilities (n, 4) of paragraphs with these vectors (n, width)."""
+        return softmax(self.network.logits(vectors, sizes) / self.temperature + self.prior)
+
+    def vectors(self, features: Features) -> Floats:
+        """Paragraph vectors (n, width): what each paragraph's words, shape and cohesion with its page say."""
+        sums = self._word_sums(features)
         norms = np.sqrt(np.maximum(sums[:, -1:], 1e-12))
-        logits = sums[:, :-1] / norms + self.bias
-        offsets = np.cumsum([0, *SHAPES.values()])
-        for i in range(len(SHAPES)):
-            logits += self.shapes[offsets[i] + levels[:, i]]
-        return np.asarray(logits, dtype=np.float32)
+        vectors = np.asarray(sums[:, :-1] / norms, dtype=np.float32)
+        rarity = self.rarity[self.slots[features.words.buckets]]
+        related = cohesion(features.words, rarity, features.lengths, features.sizes)
+        vectors += self.numbers(np.hstack([features.shape.numbers, related]))
+        for feature, offset in enumerate(SHAPE_OFFSETS[:-1].tolist()):
+            vectors += self.shapes[features.shape.levels[:, feature] + offset]
+        return vectors
 
-    def ngram_sums(self, tokens: Tokens) -> Floats:
+    @cached_property
+    def rarity(self) -> Floats:
+        """For each slot how rare its word is; what the model does not know is as rare as the rarest."""
+        return rarity(self.idf)
+
+    def _word_sums(self, features: Features) -> Floats:
         """For each paragraph the sum of its n-grams' rows of :attr:`table`."""
-        rows = self.slots[ngram_buckets(tokens)].ravel()
-        bounds = tokens.first * len(FAMILIES)
-        if len(rows) < _SMALL:
-            sums = np.zeros((len(bounds) - 1, self.table.shape[1]), dtype=np.float32)
+        slots = self.slots[features.buckets].ravel()
+        bounds = features.tokens.first * len(FAMILIES)
+        if len(slots) < _SMALL and "table" not in self.__dict__:
+            sums = np.zeros((len(bounds) - 1, self.words.shape[1] + 1), dtype=np.float32)
             filled = np.flatnonzero(np.diff(bounds))
             if len(filled):
-                sums[filled] = np.add.reduceat(self.table[rows], bounds[:-1][filled], axis=0)
+                sums[filled] = np.add.reduceat(self.word_rows(slots), bounds[:-1][filled], axis=0)
             return sums
         import scipy.sparse
 
-        ones = np.ones(len(rows), dtype=np.float32)
-        counts = scipy.sparse.csr_array((ones, rows, bounds), shape=(len(bounds) - 1, len(self.table)))
+        ones = np.ones(len(slots), dtype=np.float32)
+        counts = scipy.sparse.csr_array((ones, slots, bounds), shape=(len(bounds) - 1, len(self.table)))
         return np.asarray(counts @ self.table)
-
-    def page_scores(self, rows: Floats, sizes: NDArray[np.int64]) -> Floats:
-        """The page stage: calibrated probabilities (n, 4) from :func:`context` rows of all pages."""
-        logits = mean_logits(self.first, rows)
-        if self.second:
-            logits = mean_logits(self.second, np.hstack([rows, revision(softmax(logits), sizes)]))
-        return softmax(logits / self.temperature + self.prior)
 
     def save(self, folder: Path) -> None:
         """Write the model to ``folder``, replacing what model is there; each file appears whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = io.BytesIO()
-        np.savez_compressed(weights, **_to_arrays(self))
+        np.savez_compressed(weights, allow_pickle=False, **_to_arrays(self))
         data = weights.getvalue()
-        card = dict(self.card) | {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "labels": CODES,
-            "hash_bits": HASH_BITS,
-            "families": list(FAMILIES),
-            "weights_sha256": hashlib.sha256(data).hexdigest(),
-            "weights_bytes": len(data),
-        }
+        card = (
+            dict(self.card)
+            | _expected()
+            | {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "dilations": list(self.network.dilations),
+                "weights_sha256": hashlib.sha256(data).hexdigest(),
+                "weights_bytes": len(data),
+            }
+        )
         _replace(folder / WEIGHTS_FILE, data)
         _replace(folder / CARD_FILE, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
 
@@ -170,7 +169,9 @@ class Model:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}); a model is a folder with both files") from None
+            raise ModelError(
+                f"{path}: cannot be read ({error.strerror}); a model is a folder with both files"
+            ) from None
         if hashlib.sha256(data).hexdigest() != card["weights_sha256"]:
             raise ModelError(
                 f"{path}: damaged or of another model ({len(data):,} bytes, {card['weights_bytes']:,} expected by"
@@ -180,75 +181,81 @@ class Model:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return _from_arrays(dict(arrays), card)
         except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise ModelError(f"{path}: not the weights of a model ({error}); retrain with 'python -m training train'") from None
+            raise ModelError(
+                f"{path}: not the weights of a model ({error}); retrain with 'python -m training train'"
+            ) from None
 
 
-def mean_logits(networks: Sequence[Network], rows: Floats) -> Floats:
-    """The mean of the networks' logits (n, 4)."""
-    total = networks[0].logits(rows)
-    for network in networks[1:]:
-        total += network.logits(rows)
-    return total / np.float32(len(networks))
+def _layers(model: Model) -> dict[str, Layer]:
+    network = model.network
+    convolutions = {f"convolution.{i}": layer for i, layer in enumerate(network.convolutions)}
+    return {
+        "numbers": model.numbers,
+        "own": network.own,
+        "entry": network.entry,
+        "summary": network.summary,
+        "output": network.output,
+        **convolutions,
+    }
 
 
 def _to_arrays(model: Model) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "buckets": np.diff(model.buckets, prepend=np.int32(0)),
         "idf": model.idf,
-        "ngrams": model.ngrams,
-        "ngram_scale": model.ngram_scale,
+        "words": model.words,
+        "word_scale": model.word_scale,
         "shapes": model.shapes,
-        "bias": model.bias,
         "temperature": model.temperature,
         "prior": model.prior,
     }
-    for name, networks in (("first", model.first), ("second", model.second)):
-        for i, network in enumerate(networks):
-            for part, layer in (("hidden", network.hidden), ("output", network.output)):
-                arrays[f"{name}.{i}.{part}.weights"] = layer.weights
-                arrays[f"{name}.{i}.{part}.bias"] = layer.bias
+    for name, layer in _layers(model).items():
+        arrays[f"{name}.weights"], arrays[f"{name}.bias"] = layer.weights, layer.bias
     return arrays
 
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> Model:
-    def layer(prefix: str) -> Layer:
-        return Layer(
-            arrays[f"{prefix}.weights"].astype(np.float32), arrays[f"{prefix}.bias"].astype(np.float32)
-        )
+    def layer(name: str, inputs: int, outputs: int, bias: int | None = None) -> Layer:
+        weights = _sized(arrays, f"{name}.weights", (inputs, outputs))
+        return Layer(weights, _sized(arrays, f"{name}.bias", (outputs if bias is None else bias,)))
 
-    def networks(name: str) -> tuple[Network, ...]:
-        count = len({key.split(".")[1] for key in arrays if key.startswith(name + ".")})
-        return tuple(Network(layer(f"{name}.{i}.hidden"), layer(f"{name}.{i}.output")) for i in range(count))
-
-    model = Model(
+    dilations = tuple(int(dilation) for dilation in card["dilations"])
+    known, width = len(arrays["buckets"]), arrays["words"].shape[-1]
+    channels, labels = arrays["entry.weights"].shape[-1], len(LABELS)
+    network = Network(
+        own=layer("own", width, labels),
+        entry=layer("entry", width, channels),
+        convolutions=tuple(layer(f"convolution.{i}", channels, 3 * channels, channels) for i in range(len(dilations))),
+        dilations=dilations,
+        summary=layer("summary", channels, channels),
+        output=layer("output", channels, labels),
+    )
+    return Model(
         buckets=np.cumsum(arrays["buckets"], dtype=np.int32),
-        idf=arrays["idf"].astype(np.float32),
-        ngrams=arrays["ngrams"],
-        ngram_scale=arrays["ngram_scale"],
-        shapes=arrays["shapes"],
-        bias=arrays["bias"],
-        first=networks("first"),
-        second=networks("second"),
-        temperature=arrays["temperature"],
-        prior=arrays["prior"],
+        idf=_sized(arrays, "idf", (known,)),
+        words=_sized(arrays, "words", (known, width), np.int8),
+        word_scale=_sized(arrays, "word_scale", (width,)),
+        shapes=_sized(arrays, "shapes", (int(SHAPE_OFFSETS[-1]), width)),
+        numbers=layer("numbers", SHAPE_NUMBERS + COHESION, width),
+        network=network,
+        temperature=_sized(arrays, "temperature", (1,)),
+        prior=_sized(arrays, "prior", (labels,)),
         card=card,
     )
-    known = len(model.buckets)
-    wanted = {
-        "idf": (known,),
-        "ngrams": (known, PARAGRAPH_OUTPUTS),
-        "ngram_scale": (PARAGRAPH_OUTPUTS,),
-        "shapes": (sum(SHAPES.values()), PARAGRAPH_OUTPUTS),
-        "bias": (PARAGRAPH_OUTPUTS,),
-        "temperature": (1,),
-        "prior": (len(LABELS),),
-    }
-    for name, want in wanted.items():
-        if arrays[name].shape != want:
-            raise ValueError(f"array {name} has shape {arrays[name].shape}, {want} expected")
-    if not model.first:
-        raise ValueError("it has no page stage")
-    return model
+
+
+def _sized(
+    arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...], dtype: type = np.float32
+) -> NDArray[Any]:
+    array = arrays[name]
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"array {name} is {array.dtype} {array.shape}, {np.dtype(dtype)} {shape} expected")
+    return array
+
+
+def _expected() -> dict[str, Any]:
+    """What the code and a card must agree on."""
+    return {"labels": CODES, "hash_bits": HASH_BITS, "families": list(FAMILIES), "shapes": dict(SHAPES)}
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -267,12 +274,12 @@ def _read_card(path: Path) -> dict[str, Any]:
             f"{path}: format version {card.get('format_version')}, this release reads {FORMAT_VERSION};"
             " upgrade banner-detector or retrain the model"
         )
-    ours = {"labels": CODES, "hash_bits": HASH_BITS, "families": list(FAMILIES)}
-    for key, value in ours.items():
+    for key, value in _expected().items():
         if card.get(key) != value:
             raise ModelError(f"{path}: its {key} are {card.get(key)!r}, this release has {value!r}; retrain the model")
-    if not {"weights_sha256", "weights_bytes"} <= card.keys():
-        raise ModelError(f"{path}: it lacks the hash of {WEIGHTS_FILE}; copy the model folder again")
+    missing = {"weights_sha256", "weights_bytes", "dilations", "presets"} - card.keys()
+    if missing:
+        raise ModelError(f"{path}: it lacks {', '.join(sorted(missing))}; copy the model folder again")
     return card
 
 

@@ -1,0 +1,1 @@
+"""Training, evaluation and benchmarks; ``python -m training --help``. ``detector`` never imports it."""

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from detector.labels import CODES
 from detector.page import Page
-from detector.segment import segment
 
 DATA = Path(__file__).parent.parent / "data"
-FOLDS = 5
 
 
 class CorpusError(ValueError):
@@ -44,10 +42,9 @@ class Document:
     page_type: str = ""
     place: str = ""
 
-    @property
-    def fold(self) -> int:
-        """Number of its hold-out fold, 0 to 4, by its group."""
-        return int(hashlib.md5(self.group.encode()).hexdigest(), 16) % FOLDS
+    def part_of(self, parts: int) -> int:
+        """Which of ``parts`` it belongs to, by its group: what shares a host or publication stays together."""
+        return int(hashlib.md5(self.group.encode()).hexdigest(), 16) % parts
 
     def lines(self) -> list[tuple[int, int]]:
         """Spans of the non-blank lines, in code points."""
@@ -73,30 +70,15 @@ class Document:
         return np.searchsorted(page.starts, ends - 1, side="right") - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A document as training sees it: segmented, a target a paragraph, a weight for the whole."""
-
-    document: Document
-    page: Page
-    targets: NDArray[np.int64]
-    weight: float = 1.0
-
-    @classmethod
-    def of(cls, document: Document, weight: float = 1.0) -> Example:
-        page = segment(document.text)
-        return cls(document, page, document.targets()[document.line_of(page)], weight)
-
-
 def read_pages(path: Path) -> list[Document]:
     """The labelled pages of one JSON Lines file of a corpus (``.gz`` or plain)."""
-    return [_page(record, f"{path}, record {number}") for number, record in _records(path)]
+    return [_page(record, f"{path}, record {number}") for number, record in read_records(path)]
 
 
 def read_own_pages(folder: Path = DATA / "pages") -> list[Document]:
     """The original pages written for the project: ``ID.txt`` beside ``gold.jsonl``."""
     documents = []
-    for number, record in _records(folder / "gold.jsonl"):
+    for number, record in read_records(folder / "gold.jsonl"):
         where = f"{folder / 'gold.jsonl'}, record {number}"
         text = (folder / f"{record['id']}.txt").read_text(encoding="utf-8")
         own = {key: record[key] for key in ("id", "lang", "labels", "kind", "form", "page_type")}
@@ -108,7 +90,7 @@ def read_bank(folder: Path) -> list[Document]:
     """The widgets or passages of a folder of JSON Lines files."""
     documents = []
     for path in sorted(folder.glob("*.jsonl")):
-        for number, record in _records(path):
+        for number, record in read_records(path):
             document = Document(
                 id=record["id"],
                 lang=record["lang"],
@@ -141,7 +123,8 @@ def corpus_hash(documents: Iterable[Document]) -> str:
     return digest.hexdigest()
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Records of a JSON Lines file (``.gz`` or plain) with their line numbers, from 1."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as lines:

@@ -1,0 +1,255 @@
+"""``python -m training``: parses, calls, prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import joblib
+import typer
+
+from detector import Detector, ModelError, __version__
+from training import baselines
+from training.corpus import DATA, CorpusError, Document, corpus_hash, read_bank, read_own_pages, read_pages
+from training.evaluate import Predict, detector_scores, evaluate, table
+from training.fit import Fitted, Settings, Sources, fit
+from training.rebuild import label_files, rebuild, strip_text, write_jsonl
+from training.suites import SUITES
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, measure and rebuild. Run from a clone.")
+
+PIPELINE_FILE = "pipeline.joblib"
+OWN_HOLD_OUT = 4
+"""Without a corpus, one part in this many of the publications is held out to measure on."""
+LICENCE = "Apache-2.0"
+WORTH = """This model has read {pages} pages and the bank of data/: enough to see how training works, and for appeals
+inside articles. For whole pages of the web, train on a corpus (data/README.md tells how to rebuild it)."""
+
+CorpusOption = Annotated[
+    Path | None,
+    typer.Option("--corpus", help="Folder with train.jsonl.gz and dev.jsonl.gz.", exists=True, file_okay=False),
+]
+
+
+def _say(message: str) -> None:
+    typer.echo(f"[{time.strftime('%H:%M:%S')}] {message}", err=True)
+
+
+@app.command(
+    epilog="Examples:  python -m training train --out my-model/"
+    "   |   python -m training train --corpus corpora/ --out my-model/"
+)
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
+    corpus: CorpusOption = None,
+    release: Annotated[
+        bool, typer.Option(help="Learn from dev and data/pages too: nothing is left to measure on.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another setting, as in epochs=4 or mixture.written=100.")
+    ] = None,
+) -> None:
+    """Train a model; without --corpus, on the texts in data/ alone.
+
+    The same data and settings give the same model. With a corpus and without --release, the hosts of dev and the
+    publications of data/pages stay unseen, and the model's card says how right it is on them.
+    """
+    started = time.monotonic()
+    chosen = _settings(settings or [])
+    sources, seen = _sources(corpus, release)
+    fitted = fit(sources, chosen, _say)
+    results = {} if release else _measure(fitted, corpus)
+    card = _card(sources, seen, chosen, results)
+    model = dataclasses.replace(fitted.model, card=dict(fitted.model.card) | card)
+    model.save(out)
+    _dump(fitted, out)
+    for name, result in results.items():
+        typer.echo(table(name, result))
+    _say(f"{out}: written after {time.monotonic() - started:.0f} s")
+    if corpus is None:
+        typer.echo(WORTH.format(pages=len(sources.pages)))
+
+
+def _settings(changes: list[str]) -> Settings:
+    settings = Settings()
+    for change in changes:
+        name, _, value = change.partition("=")
+        *path, last = name.split(".")
+        holder: Any = getattr(settings, path[0], None) if path else settings
+        known = dataclasses.is_dataclass(holder) and last in {field.name for field in dataclasses.fields(holder)}
+        if not known or not value or len(path) > 1:
+            raise typer.BadParameter(f"{change!r}: no such setting; see the classes Settings, NetworkSettings, Mixture")
+        try:
+            new = json.loads(value)
+        except ValueError:
+            raise typer.BadParameter(f"{change!r}: the value is not a number or a list of numbers") from None
+        holder = dataclasses.replace(holder, **{last: tuple(new) if isinstance(new, list) else new})
+        settings = dataclasses.replace(settings, **{path[0]: holder}) if path else holder
+    return settings
+
+
+def _sources(corpus: Path | None, release: bool) -> tuple[Sources, list[str]]:
+    """What to learn from, and which parts of the labelled pages that are."""
+    own = read_own_pages()
+    widgets, passages = read_bank(DATA / "widgets"), read_bank(DATA / "passages")
+    if corpus is None:
+        kept = own if release else [page for page in own if page.part_of(OWN_HOLD_OUT)]
+        return Sources(kept, widgets, passages), ["pages"]
+    pages = read_pages(corpus / "train.jsonl.gz")
+    if not release:
+        return Sources(pages, widgets, passages), ["train"]
+    return Sources([*pages, *read_pages(corpus / "dev.jsonl.gz"), *own], widgets, passages), ["train", "dev", "pages"]
+
+
+def _measure(fitted: Fitted, corpus: Path | None) -> dict[str, Any]:
+    predict = detector_scores(Detector(fitted.model))
+    if corpus is None:
+        return {
+            "pages held out": evaluate([page for page in read_own_pages() if not page.part_of(OWN_HOLD_OUT)], predict)
+        }
+    return {name: evaluate(suite.read(corpus), predict) for name, suite in SUITES.items()}
+
+
+def _card(sources: Sources, seen: list[str], settings: Settings, results: dict[str, Any]) -> dict[str, Any]:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    today = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC) if epoch else datetime.datetime.now(datetime.UTC)
+    documents = sources.documents()
+    return {
+        "version": __version__,
+        "date": today.date().isoformat(),
+        "licence": LICENCE,
+        "input": "plain text",
+        "data": {
+            "parts": seen,
+            "pages": len(sources.pages),
+            "widgets": len(sources.widgets),
+            "passages": len(sources.passages),
+            "languages": len({document.lang for document in documents}),
+            "sha256": corpus_hash(documents),
+            "labels": "read and written by a large language model under data/GUIDELINES.md; no person has checked them",
+        },
+        "settings": dataclasses.asdict(settings),
+        "scores": {name: _short(result) for name, result in results.items()},
+    }
+
+
+def _short(result: dict[str, Any]) -> dict[str, Any]:
+    f1 = {label: figures["f1"] for label, figures in result["labels"].items()}
+    keys = ("macro_f1", "lines_right", "editorial_characters_kept", "junk_share_of_output", "calibration_error")
+    return {key: result[key] for key in keys} | {"f1": f1}
+
+
+def _dump(fitted: Fitted, out: Path) -> None:
+    """Leave the scikit-learn pipeline beside the model, for those who want to study it."""
+    partial = out / (PIPELINE_FILE + ".partial")
+    joblib.dump(fitted.pipeline, partial, compress=3)
+    partial.replace(out / PIPELINE_FILE)
+
+
+@app.command(
+    "evaluate",
+    epilog="Example:  python -m training evaluate --corpus corpora/ --suite dev --by lang --baselines --json out.json",
+)
+def evaluate_command(
+    corpus: CorpusOption = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Model folder; the bundled model if none is named.")
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option("--suite", help=f"Repeatable: {', '.join(SUITES)}. All that the data allows if none."),
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option("--by", help="Repeatable: lang, page_type, kind.")] = None,
+    with_baselines: Annotated[
+        bool,
+        typer.Option("--baselines", help="Train and measure line-by-line TF-IDF and fastText beside it (minutes)."),
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here as well.")] = None,
+) -> None:
+    """Measure a model on labelled pages, as a table and as JSON."""
+    detector = Detector.load(model)
+    names = suite or [name for name, each in SUITES.items() if corpus is not None or each.part == "pages"]
+    for name in names:
+        if name not in SUITES:
+            raise typer.BadParameter(f"{name!r}; there are {', '.join(SUITES)}", param_hint="--suite")
+    wrong = set(by or []) - {"lang", "page_type", "kind"}
+    if wrong:
+        raise typer.BadParameter(f"{', '.join(sorted(wrong))}; there are lang, page_type, kind", param_hint="--by")
+    predictors: dict[str, Predict] = {"detector": detector_scores(detector)}
+    if with_baselines:
+        predictors |= _baselines(corpus)
+    results: dict[str, Any] = {}
+    for name in names:
+        documents = SUITES[name].read(corpus)
+        _warn_if_seen(detector, SUITES[name].part, name)
+        results[name] = {who: evaluate(documents, predict, by or []) for who, predict in predictors.items()}
+        for who, result in results[name].items():
+            typer.echo(table(f"{name} ({SUITES[name].what}), {who}", result))
+    if json_file:
+        json_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _baselines(corpus: Path | None) -> dict[str, Predict]:
+    if corpus is None:
+        raise typer.BadParameter("they learn from the corpus: name its folder with --corpus", param_hint="--baselines")
+    pages: list[Document] = read_pages(corpus / "train.jsonl.gz")
+    _say("training line-by-line TF-IDF with logistic regression")
+    found = {"TF-IDF and logistic regression, line by line": baselines.logistic_regression(pages)}
+    try:
+        _say("training fastText")
+        found["fastText, line by line"] = baselines.fasttext(pages)
+    except ModuleNotFoundError:
+        _say("fastText is left out: pip install 'banner-detector[benchmark]'")
+    return found
+
+
+def _warn_if_seen(detector: Detector, part: str, name: str) -> None:
+    if part in detector.model.card.get("data", {}).get("parts", []):
+        _say(f"warning: this model was trained on the pages of suite {name}: its figures there say nothing")
+
+
+@app.command("rebuild", epilog="Example:  python -m training rebuild --clones repositories/ --out corpora/")
+def rebuild_command(
+    clones: Annotated[
+        Path, typer.Option("--clones", help="Folder with the clones named in data/sources.toml.", exists=True)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Corpus folder to write.")],
+) -> None:
+    """Rebuild the labelled corpus from public repositories; each line is checked against its hash."""
+    out.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
+    for path in label_files():
+        outcome = rebuild(path, clones, out / path.name, _say)
+        failed += outcome.failed
+        _say(f"{out / path.name}: {outcome.rebuilt:,} pages")
+    for reason in failed:
+        typer.echo(reason, err=True)
+    if failed:
+        _say(f"{len(failed):,} pages were left out, for the reasons above")
+        raise typer.Exit(1)
+
+
+@app.command("strip", epilog="Example:  python -m training strip --corpus corpora/ --out data/labels/")
+def strip_command(
+    corpus: Annotated[Path, typer.Option("--corpus", help="Corpus folder.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = DATA / "labels",
+) -> None:
+    """Write the labels of a corpus without its texts, as data/labels/ holds them."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("train.jsonl.gz", "dev.jsonl.gz"):
+        write_jsonl(out / name, strip_text(corpus / name))
+        _say(f"{out / name}: written")
+
+
+def main() -> None:
+    """Run the command line; errors of data and models end it with one line."""
+    try:
+        app(prog_name="python -m training")
+    except (CorpusError, ModelError) as error:
+        typer.echo(f"python -m training: {error}", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,168 @@
+"""Fit the classifier on labelled pages, calibrate it on pages held out, export it: ``fit(...) -> Fitted``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.pipeline import Pipeline
+
+from detector.labels import LABELS
+from detector.model import Model
+from detector.network import Floats, Ints, Layer
+from detector.segment import segment
+from training.calibrate import Calibration, calibrate, preset_thresholds
+from training.compose import Bank, Composer, Mixture, Piece
+from training.corpus import Document
+from training.network import NetworkSettings, network_of
+from training.pipeline import HashedTfidf, PageFeatures, PageNetwork, Rows, pipeline
+
+Report = Callable[[str], None]
+CALIBRATION_FOLDS = 8
+"""One part in this many of the hosts and publications is held out to calibrate on."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What training can be told. Each default is the best of the values tried (``training/README.md``)."""
+
+    seed: int = 1
+    epochs: int = 12
+    least_groups: float = 3
+    group_share: float = 0.02
+    """An n-gram needs to occur on ``least_groups`` hosts and publications of its language, plus this share."""
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    mixture: Mixture = field(default_factory=Mixture)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The scikit-learn pipeline (its probabilities not yet calibrated) and its export."""
+
+    pipeline: Pipeline
+    model: Model
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Labelled text to learn from."""
+
+    pages: Sequence[Document]
+    widgets: Sequence[Document]
+    passages: Sequence[Document]
+
+    def documents(self) -> list[Document]:
+        """All of it, in the order of the rows that it becomes."""
+        return [*self.pages, *self.widgets, *self.passages]
+
+    def part(self, keep: Callable[[Document], bool]) -> Sources:
+        """Those documents that ``keep`` says yes to."""
+        return Sources(*(list(filter(keep, part)) for part in (self.pages, self.widgets, self.passages)))
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """All documents as rows, and each one as a :class:`Piece` of row numbers."""
+
+    rows: Rows
+    groups: Ints
+    languages: Ints
+    pages: list[Piece]
+    widgets: list[Piece]
+    passages: list[Piece]
+
+    @classmethod
+    def of(cls, sources: Sources) -> _Hashed:
+        documents = sources.documents()
+        pages = [segment(document.text) for document in documents]
+        rows = PageFeatures().transform(pages)
+        ends = np.cumsum(rows.sizes)
+        pieces = [
+            Piece(
+                lines=np.arange(end - len(page), end),
+                targets=document.targets()[document.line_of(page)],
+                blanks=page.blanks,
+                lang=document.lang,
+                place=document.place,
+            )
+            for document, page, end in zip(documents, pages, ends.tolist(), strict=True)
+        ]
+        first, second = len(sources.pages), len(sources.pages) + len(sources.widgets)
+        groups = np.repeat(_numbers([document.group for document in documents]), rows.sizes)
+        languages = np.repeat(_numbers([document.lang for document in documents]), rows.sizes)
+        return cls(rows, groups, languages, pieces[:first], pieces[first:second], pieces[second:])
+
+    def composer(self, mixture: Mixture, seed: int) -> Composer:
+        return Composer(self.pages, Bank.of(self.widgets, self.passages), mixture, random.Random(seed))
+
+
+def _numbers(names: Sequence[str]) -> Ints:
+    return np.unique(np.array(names, dtype=object), return_inverse=True)[1]
+
+
+def fit(sources: Sources, settings: Settings, report: Report) -> Fitted:
+    """Fit, calibrate and export; ``report`` is told of each step.
+
+    The network that ships has read every page; a second one, which has not read one part in eight of the hosts,
+    tells on these how far to trust such a network.
+    """
+    rest = sources.part(lambda document: not _held_out(document))
+    held_out = sources.part(_held_out)
+    (tfidf, network), probe = Parallel(n_jobs=2)(
+        delayed(_learn)(part, settings, name, report) for part, name in ((sources, "final"), (rest, "calibration"))
+    )
+    logits, targets, chars = _score(probe, held_out, settings)
+    calibration = calibrate(logits, targets)
+    presets = preset_thresholds(calibration.apply(logits), targets, chars)
+    model = export(tfidf, network, calibration, {"presets": presets})
+    return Fitted(pipeline(tfidf, network), model, calibration)
+
+
+def _held_out(document: Document) -> bool:
+    return document.part_of(CALIBRATION_FOLDS) == 0
+
+
+def _learn(sources: Sources, settings: Settings, name: str, report: Report) -> tuple[HashedTfidf, PageNetwork]:
+    hashed = _Hashed.of(sources)
+    tfidf = HashedTfidf(settings.least_groups, settings.group_share).fit(hashed.rows, hashed.groups, hashed.languages)
+    report(f"{name}: {len(sources.pages):,} pages, {len(hashed.groups):,} paragraphs, {len(tfidf.buckets_):,} n-grams")
+
+    def tell(epoch: int, loss: float) -> None:
+        report(f"{name}: epoch {epoch + 1} of {settings.epochs}, loss {loss:.3f}")
+
+    network = PageNetwork(settings.network, settings.epochs, settings.seed)
+    composer = hashed.composer(settings.mixture, settings.seed)
+    return tfidf, network.fit(tfidf.transform(hashed.rows), composer, tell)
+
+
+def _score(probe: tuple[HashedTfidf, PageNetwork], sources: Sources, settings: Settings) -> tuple[Floats, Ints, Ints]:
+    """Logits, targets and lengths of held-out pages: whole ones and article zones, as training composes them."""
+    tfidf, network = probe
+    hashed = _Hashed.of(sources)
+    drawn = [page for page, _ in hashed.composer(settings.mixture, settings.seed).epoch()]
+    inputs = tfidf.transform(hashed.rows).drawn(drawn)
+    return network.decision_function(inputs), np.concatenate([page.targets for page in drawn]), inputs.lengths
+
+
+def export(tfidf: HashedTfidf, network: PageNetwork, calibration: Calibration, card: dict[str, Any]) -> Model:
+    """The fitted steps as the arrays that prediction needs; standardisation is folded into a layer."""
+    parameters = network.parameters_
+    numbers = (parameters["numbers"] / network.deviation_[:, None]).astype(np.float32)
+    bias = parameters["vector.bias"] - network.mean_ @ numbers
+    return Model(
+        buckets=tfidf.buckets_,
+        idf=tfidf.idf_,
+        words=np.rint(parameters["words"] / network.word_scale_).astype(np.int8),
+        word_scale=network.word_scale_,
+        shapes=parameters["shapes"],
+        numbers=Layer(numbers, bias.astype(np.float32)),
+        network=network_of(parameters, network.settings.dilations),
+        temperature=calibration.temperature,
+        prior=calibration.prior,
+        card={"labels_in_order": [label.value for label in LABELS]} | card,
+    )

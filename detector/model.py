@@ -74,6 +74,11 @@ class Model:
     prior: Floats
     card: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """Version and the beginning of the weights' hash: what output records say of the model."""
+        return f"{self.card.get('version', 'unversioned')}+{str(self.card.get('weights_sha256', ''))[:8]}"
+
     @cached_property
     def slots(self) -> NDArray[np.int32]:
         """For each hash bucket its row in the word table, counted from 1; 0 for unknown ones."""

@@ -67,11 +67,9 @@ def render(html: bytes) -> str:
     from resiliparse.parse.html import HTMLTree
 
     try:
-        html.decode("utf-8")
-        encoding = "utf-8"
+        tree = HTMLTree.parse(html.decode("utf-8"))
     except UnicodeDecodeError:
-        encoding = str(detect_encoding(html))
-    tree = HTMLTree.parse_from_bytes(html, encoding)
+        tree = HTMLTree.parse_from_bytes(html, detect_encoding(html))
     return str(
         extract_plain_text(tree, preserve_formatting=True, main_content=False, list_bullets=False, alt_texts=False)
     )

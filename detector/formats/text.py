@@ -42,9 +42,12 @@ def _strict(data: bytes, encoding: str) -> str:
 
 
 def _detected(data: bytes, offset: int) -> str:
-    from charset_normalizer import from_bytes
+    import chardet
 
-    found = from_bytes(data).best()
-    if found is None:
-        raise RecordError(f"not UTF-8 (byte {offset:,} is wrong) and in no encoding that could be told; convert it")
-    return str(found)
+    encoding = chardet.detect(data)["encoding"]
+    try:
+        if encoding is not None:
+            return data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        pass
+    raise RecordError(f"not UTF-8 (byte {offset:,} is wrong) and in no encoding that could be told; convert it")

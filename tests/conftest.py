@@ -1,0 +1,46 @@
+"""Shared fixtures: the bundled detector, a tiny model trained on the spot, real-shaped pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detector import Detector
+from training.compose import Mixture
+from training.corpus import DATA, read_bank, read_own_pages
+from training.fit import Fitted, Settings, Sources, fit
+from training.network import NetworkSettings
+
+TINY = Settings(
+    epochs=2,
+    network=NetworkSettings(width=8, channels=12),
+    mixture=Mixture(written=30),
+)
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    return Detector.load()
+
+
+@pytest.fixture(scope="session")
+def tiny_sources() -> Sources:
+    """Some pages, widgets and passages of every kind, in a few languages."""
+    langs = {"en", "de", "ja"}
+    pages = [page for page in read_own_pages() if page.lang in langs]
+    widgets = [widget for widget in read_bank(DATA / "widgets") if widget.lang in langs]
+    passages = [passage for passage in read_bank(DATA / "passages") if passage.lang in langs]
+    return Sources(pages, widgets, passages)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_sources: Sources) -> Fitted:
+    return fit(tiny_sources, TINY, lambda message: None)
+
+
+@pytest.fixture
+def tiny_folder(tiny: Fitted, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    tiny.model.save(folder)
+    return folder

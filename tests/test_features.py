@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector import segment
+from detector.features import FAMILIES, MAX_CHARS, SHAPE_OFFSETS, SHAPES, Features, Words, cohesion
+
+WORD = FAMILIES.index("word")
+
+
+def read(*texts: str) -> Features:
+    return Features.of([segment(text) for text in texts])
+
+
+def words_of(features: Features, paragraph: int) -> list[int]:
+    first = features.tokens.first
+    return features.buckets[first[paragraph] : first[paragraph + 1], WORD].tolist()
+
+
+def test_a_word_has_one_bucket_wherever_it_stands():
+    features = read("Donate now\nPlease donate", "x\n\nto DONATE")
+    assert words_of(features, 0)[0] == words_of(features, 1)[1] == words_of(features, 3)[1]
+
+
+def test_other_words_have_other_buckets():
+    features = read("donate monthly annual newsletter subscribe members letter press")
+    assert len(set(words_of(features, 0))) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("don't stop", 4), ("支援する", 4), ("후원하기 지금", 2), ("สนับสนุน", 8), ("€10/month", 4), ("１２３ ABC", 2)],
+)
+def test_what_makes_a_token(text, tokens):
+    assert len(words_of(read(text), 0)) == tokens
+
+
+def test_numbers_are_alike_and_full_width_letters_are_folded():
+    features = read("12\n2024\nABC\nａｂｃ")
+    first, second, third, fourth = (words_of(features, i) for i in range(4))
+    assert third == fourth
+    assert len(first) == len(second) == 1
+
+
+def test_a_page_is_read_alike_alone_and_in_a_batch():
+    pages = ["Read more\n\nThe town council met.", "", "Jetzt spenden\n10 €\n20 €", "語" * 50]
+    together = read(*pages)
+    alone = [read(page) for page in pages if page]
+    assert np.array_equal(together.buckets, np.vstack([part.buckets for part in alone]))
+    assert np.array_equal(together.shape.levels, np.vstack([part.shape.levels for part in alone]))
+    assert np.allclose(together.shape.numbers, np.vstack([part.shape.numbers for part in alone]))
+
+
+def test_levels_stay_within_their_tables():
+    features = read("x" * 100_000, "A\n" * 50, "…", "1\n\n\n\n2", "\t\t\t\t\t\t\t\t\t\t\t\t\tdeep", "語")
+    assert (features.shape.levels >= 0).all()
+    assert (features.shape.levels < np.array(list(SHAPES.values()))).all()
+    assert SHAPE_OFFSETS[-1] == sum(SHAPES.values())
+
+
+def test_a_long_paragraph_is_read_up_to_a_limit():
+    text = "word " * MAX_CHARS
+    assert len(words_of(read(text), 0)) == MAX_CHARS // 5
+
+
+def test_cohesion_counts_rare_words_that_the_running_text_shares():
+    body = (
+        "The harbour master of Skellmouth closed the harbour after the storm broke the wall, and Skellmouth waited for"
+        " the spring tide. "
+    )
+    features = read(f"{body}\nSkellmouth harbour\nDonate monthly")
+    rarity = np.ones(len(features.words.buckets), dtype=np.float32)
+    rows = cohesion(features.words, rarity, features.lengths, features.sizes)
+    assert rows[1].tolist() == pytest.approx([1, 1, 0, np.log1p(2) / 3, 1])
+    assert rows[2].tolist() == pytest.approx([0, 0, 0, np.log1p(2) / 3, 0])
+
+
+def test_cohesion_does_not_look_at_other_pages():
+    features = read("Skellmouth harbour\nharbour", "harbour")
+    rarity = np.ones(len(features.words.buckets), dtype=np.float32)
+    rows = cohesion(features.words, rarity, features.lengths, features.sizes)
+    assert rows[:, 0].tolist() == [0.5, 1, 0]
+
+
+def test_words_taken_are_the_words_of_those_paragraphs():
+    features = read("one two\nthree\n\nfour five six")
+    taken = features.words.take(np.array([2, 0]))
+    assert isinstance(taken, Words)
+    assert taken.first.tolist() == [0, 3, 5]
+    assert taken.buckets.tolist() == words_of(features, 2) + words_of(features, 0)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from training.network import Batch, NetworkSettings, learn, loss_and_gradients, start
+
+SETTINGS = NetworkSettings(width=5, channels=6, dilations=(1, 2, 4, 1), word_rate=0.05, rate=0.02)
+
+
+def batch(rng: np.random.Generator) -> Batch:
+    n = 23
+    words = sp.csr_matrix(np.where(rng.random((n, 20)) < 0.3, rng.random((n, 20)), 0).astype(np.float32))
+    levels = rng.integers(0, 7, (n, 2)).astype(np.int32)
+    numbers = rng.normal(size=(n, 3)).astype(np.float32)
+    sizes = np.array([9, 0, 1, 13])
+    return Batch(words, levels, numbers, sizes, rng.integers(0, 4, n), rng.random(n).astype(np.float32) + 0.1)
+
+
+def parameters(rng: np.random.Generator):
+    values = start(20, 7, 3, 4, SETTINGS, rng)
+    return {name: value + rng.normal(0, 0.1, value.shape).astype(np.float32) for name, value in values.items()}
+
+
+def test_gradients_are_those_of_the_loss():
+    rng = np.random.default_rng(0)
+    values, pages = parameters(rng), batch(rng)
+    _, gradients, met = loss_and_gradients(values, pages, SETTINGS, None)
+    for name, value in values.items():
+        # Along a random direction, float32 leaves enough digits for a central difference.
+        direction = rng.normal(size=value.shape).astype(np.float32)
+        direction /= np.linalg.norm(direction)
+        slope = float((gradients[name] * (direction[met] if name == "words" else direction)).sum())
+        losses = []
+        for step in (2e-2, -2e-2):
+            moved = values | {name: value + np.float32(step) * direction}
+            losses.append(loss_and_gradients(moved, pages, SETTINGS, None)[0])
+        assert (losses[0] - losses[1]) / 4e-2 == pytest.approx(slope, abs=4e-3, rel=0.05), name
+
+
+def test_words_that_were_not_met_stay_as_they_are():
+    rng = np.random.default_rng(1)
+    values, pages = parameters(rng), batch(rng)
+    met = np.unique(pages.words.indices[pages.words.data > 0])
+    unmet = np.setdiff1d(np.arange(20), met)
+    unmet = unmet if len(unmet) else np.array([], dtype=int)
+    before = values["words"].copy()
+    learn(values, [[lambda: pages]], 1, SETTINGS, rng, lambda epoch, loss: None)
+    assert np.array_equal(before[unmet], values["words"][unmet])
+    assert not np.array_equal(before[met], values["words"][met])
+
+
+def test_what_can_be_learned_is_learned():
+    rng = np.random.default_rng(2)
+    pages = batch(rng)
+    losses = []
+    calm = NetworkSettings(
+        width=8,
+        channels=12,
+        dilations=(1, 2, 4, 1),
+        word_rate=0.05,
+        rate=0.02,
+        word_dropout=0,
+        row_dropout=0,
+        vector_dropout=0,
+        dropout=0,
+    )
+    values = start(20, 7, 3, 4, calm, rng)
+    epochs = [[lambda: pages] * 20 for _ in range(15)]
+    learn(values, epochs, 15, calm, rng, lambda epoch, loss: losses.append(loss))
+    assert losses[-1] < 0.3 * losses[0]

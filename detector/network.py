@@ -100,7 +100,7 @@ def convolve(said: Floats, dilation: int, edges: Edges) -> Floats:
 
 def page_means(rows: Floats, sizes: Ints) -> Floats:
     """Means (pages, channels) over the paragraphs of each page; zeros for an empty one."""
-    means = np.zeros((len(sizes), rows.shape[1]), dtype=np.float32)
+    means = np.zeros((len(sizes), rows.shape[1]), dtype=rows.dtype)
     filled = sizes > 0
     starts = (np.cumsum(sizes) - sizes)[filled]
     if len(starts):
@@ -116,4 +116,4 @@ def rectify(rows: Floats) -> Floats:
 def softmax(logits: Floats) -> Floats:
     """Probabilities of each row."""
     exps = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exps / exps.sum(axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(exps / exps.sum(axis=1, keepdims=True))

@@ -94,7 +94,7 @@ def vectors(
     parameters: Mapping[str, Floats], words: sp.csr_matrix, levels: NDArray[np.int32], numbers: Floats
 ) -> Floats:
     """Paragraph vectors (n, width): the sum of what words, shape levels and numbers say."""
-    result = np.asarray(words @ parameters["words"], dtype=np.float32)
+    result = np.asarray(words @ parameters["words"])
     result += numbers @ parameters["numbers"] + parameters["vector.bias"]
     for column in levels.T:
         result += parameters["shapes"][column]
@@ -163,7 +163,7 @@ def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSe
     own_mask = drop.mask(vector.shape, settings.vector_dropout)
     entry_mask = drop.mask(vector.shape, settings.vector_dropout)
     entry_in = vector * entry_mask
-    rows = rectify(_float32(entry_in @ parameters["entry"] + parameters["entry.bias"]))
+    rows = rectify(_floats(entry_in @ parameters["entry"] + parameters["entry.bias"]))
     entered = rows > 0
     inputs, passed = [], []
     means = summary = np.zeros((0, rows.shape[1]), dtype=np.float32)
@@ -176,7 +176,7 @@ def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSe
         rows = rows + heard * mask
         if i + 1 == SUMMARY_AFTER:
             means = page_means(rows, batch.sizes)
-            summary = rectify(_float32(means @ parameters["summary"] + parameters["summary.bias"]))
+            summary = rectify(_floats(means @ parameters["summary"] + parameters["summary.bias"]))
             rows = rows + summary[edges.page]
     return _Trace(
         edges, words, vector * own_mask, own_mask, entry_in, entry_mask, entered, inputs, passed, means, summary, rows
@@ -198,7 +198,7 @@ def _convolutions_back(
             back = page_means(flow, batch.sizes) * sizes * (trace.summary > 0)
             gradients["summary"], gradients["summary.bias"] = trace.means.T @ back, back.sum(axis=0)
             share = back @ parameters["summary"].T / np.maximum(sizes, 1)
-            flow = _float32(flow + share[trace.edges.page])
+            flow = _floats(flow + share[trace.edges.page])
         back = flow * trace.passed[i]
         told = _convolve_back(back, settings.dilations[i], trace.edges)
         gradients[f"convolution.{i}"] = trace.inputs[i].T @ told
@@ -232,14 +232,15 @@ class _Dropout:
         return sp.csr_matrix((data, words.indices, words.indptr), shape=words.shape)
 
 
-def _float32(values: NDArray[Any]) -> Floats:
-    return np.asarray(values, dtype=np.float32)
+def _floats(values: NDArray[Any]) -> Floats:
+    """Tell the type checker what it loses on products; the precision stays (tests check gradients in float64)."""
+    return values
 
 
 def _cross_entropy(logits: NDArray[Any], batch: Batch) -> tuple[float, Floats]:
     """Weighted mean cross-entropy and its gradient by the logits."""
     n = np.float32(max(len(batch.targets), 1))
-    scores = softmax(_float32(logits))
+    scores = softmax(_floats(logits))
     each = np.arange(len(batch.targets))
     loss = -np.log(np.maximum(scores[each, batch.targets], 1e-30)) * batch.weights
     scores[each, batch.targets] -= 1
@@ -262,14 +263,14 @@ def _scatter(levels: NDArray[np.int32], flow: Floats, count: int) -> Floats:
     n, features = levels.shape
     ones = np.ones(levels.size, dtype=np.float32)
     onehot = sp.csr_matrix((ones, levels.ravel(), np.arange(n + 1) * features), shape=(n, count))
-    return np.asarray(onehot.T @ flow, dtype=np.float32)
+    return np.asarray(onehot.T @ flow)
 
 
 def _word_gradient(words: sp.csr_matrix, flow: Floats) -> tuple[Ints, Floats]:
     """The words met in the batch, and the gradient of their vectors."""
     met, column = np.unique(words.indices, return_inverse=True)
     table = sp.csr_matrix((words.data, column, words.indptr), shape=(words.shape[0], len(met)))
-    return met.astype(np.int64), np.asarray(table.T @ flow, dtype=np.float32)
+    return met.astype(np.int64), np.asarray(table.T @ flow)
 
 
 class _Adam:

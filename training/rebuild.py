@@ -69,7 +69,7 @@ def render(html: bytes) -> str:
     try:
         tree = HTMLTree.parse(html.decode("utf-8"))
     except UnicodeDecodeError:
-        tree = HTMLTree.parse_from_bytes(html, detect_encoding(html))
+        tree = HTMLTree.parse_from_bytes(html, str(detect_encoding(html)))
     return str(
         extract_plain_text(tree, preserve_formatting=True, main_content=False, list_bullets=False, alt_texts=False)
     )

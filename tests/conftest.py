@@ -28,10 +28,10 @@ def detector() -> Detector:
 def tiny_sources() -> Sources:
     """Some pages, widgets and passages of every kind, in a few languages."""
     langs = {"en", "de", "ja"}
-    pages = [page for page in read_own_pages() if page.lang in langs]
+    own = [page for page in read_own_pages() if page.lang in langs]
     widgets = [widget for widget in read_bank(DATA / "widgets") if widget.lang in langs]
     passages = [passage for passage in read_bank(DATA / "passages") if passage.lang in langs]
-    return Sources(pages, widgets, passages)
+    return Sources([], own, widgets, passages)
 
 
 @pytest.fixture(scope="session")

@@ -51,8 +51,13 @@ class Mixture:
 
     longest: int = 600
     """Paragraphs of a page that enter at once; of a longer page a part is drawn."""
+    splice_share: float = 0.5
+    """Whole pages that go on, from a seam between two labels, as another page of their language does."""
     furniture_share: float = 0.3
     """Whole pages that lose some runs of furniture."""
+    thinned_share: float = 0.5
+    most_thinned: float = 0.3
+    """Pages that lose single paragraphs anywhere, and the largest share of them that is lost."""
     lost_blanks: float = 0.15
     """Whole pages that lose their blank lines."""
     least_body: int = 3
@@ -102,10 +107,12 @@ class Composer:
     mixture: Mixture
     rng: random.Random
     zones: list[Piece] = field(init=False)
+    _by_language: dict[str, list[Piece]] = field(init=False)
 
     def __post_init__(self) -> None:
         enough = self.mixture.least_body
         self.zones = [page for page in self.pages if (page.targets == _EDITORIAL).sum() >= enough]
+        self._by_language = _by_language(self.pages)
 
     def epoch(self) -> list[tuple[Piece, float]]:
         """Pages and their weights, shuffled: each page once whole, each article zone once, and written ones."""
@@ -123,11 +130,34 @@ class Composer:
         if len(page) > longest:
             start = rng.randint(0, len(page) - longest) if rng.random() < 0.5 else 0
             page = page.part(slice(start, start + longest))
+        if rng.random() < self.mixture.splice_share:
+            page = self._spliced(page)
         if rng.random() < self.mixture.furniture_share:
             page = self._without_some_furniture(page)
+        page = self._thinned(page)
         if rng.random() < self.mixture.lost_blanks:
             page = _spaced(page, 0)
         return page
+
+    def _spliced(self, page: Piece) -> Piece:
+        """The beginning of one page and the end of another, cut where the label changes."""
+        other = self.rng.choice(self._by_language[page.lang])
+        first, second = (page, other) if self.rng.random() < 0.5 else (other, page)
+        head, tail = first.part(slice(None, self._cut(first))), second.part(slice(self._cut(second), None))
+        longest = self.mixture.longest
+        spliced = joined(head.part(slice(-longest, None)), tail.part(slice(longest)), page.lang)
+        return spliced if len(spliced) else page
+
+    def _cut(self, page: Piece) -> int:
+        seams = np.flatnonzero(np.diff(page.targets)) + 1
+        return int(self.rng.choice(seams)) if len(seams) else 0
+
+    def _thinned(self, page: Piece) -> Piece:
+        if self.rng.random() >= self.mixture.thinned_share:
+            return page
+        share = self.rng.random() * self.mixture.most_thinned
+        keep = np.array([self.rng.random() >= share for _ in range(len(page))], dtype=bool)
+        return page.part(keep) if (page.targets[keep] == _EDITORIAL).any() else page
 
     def _without_some_furniture(self, page: Piece) -> Piece:
         keep = np.ones(len(page), dtype=bool)
@@ -145,7 +175,7 @@ class Composer:
         end = int(editorial[-1]) + 1
         if self.rng.random() < self.mixture.tail_share:
             end = min(len(page), end + self.rng.randint(1, self.mixture.longest_tail))
-        zone = page.part(slice(int(editorial[0]), end))
+        zone = self._thinned(page.part(slice(int(editorial[0]), end)))
         return self._grafted(zone) if self.rng.random() < self.mixture.graft_share else zone
 
     def _grafted(self, page: Piece) -> Piece:
@@ -203,10 +233,17 @@ def _insert(page: Piece, piece: Piece, at: int) -> Piece:
     inner, rest = piece.blanks.copy(), page.blanks[at:].copy()
     inner[:1] = np.maximum(inner[:1], 1)
     rest[:1] = np.maximum(rest[:1], 1)
+    head = page.part(slice(at))
+    middle = Piece(piece.lines, piece.targets, inner)
+    tail = Piece(page.lines[at:], page.targets[at:], rest)
+    return joined(joined(head, middle, page.lang), tail, page.lang)
+
+
+def joined(first: Piece, second: Piece, lang: str) -> Piece:
+    """One piece after the other."""
     return Piece(
-        np.concatenate([page.lines[:at], piece.lines, page.lines[at:]]),
-        np.concatenate([page.targets[:at], piece.targets, page.targets[at:]]),
-        np.concatenate([page.blanks[:at], inner, rest]),
-        page.lang,
-        page.place,
+        np.concatenate([first.lines, second.lines]),
+        np.concatenate([first.targets, second.targets]),
+        np.concatenate([first.blanks, second.blanks]),
+        lang,
     )

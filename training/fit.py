@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class Settings:
     least_groups: float = 3
     group_share: float = 0.02
     """An n-gram needs to occur on ``least_groups`` hosts and publications of its language, plus this share."""
+    own_copies: int = 2
+    """Times that each page written for the project enters an epoch: they are few, and the mission's own case."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
     mixture: Mixture = field(default_factory=Mixture)
 
@@ -53,16 +56,17 @@ class Sources:
     """Labelled text to learn from."""
 
     pages: Sequence[Document]
+    own: Sequence[Document]
     widgets: Sequence[Document]
     passages: Sequence[Document]
 
     def documents(self) -> list[Document]:
         """All of it, in the order of the rows that it becomes."""
-        return [*self.pages, *self.widgets, *self.passages]
+        return [*self.pages, *self.own, *self.widgets, *self.passages]
 
     def part(self, keep: Callable[[Document], bool]) -> Sources:
         """Those documents that ``keep`` says yes to."""
-        return Sources(*(list(filter(keep, part)) for part in (self.pages, self.widgets, self.passages)))
+        return Sources(*(list(filter(keep, part)) for part in (self.pages, self.own, self.widgets, self.passages)))
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class _Hashed:
     groups: Ints
     languages: Ints
     pages: list[Piece]
+    own: list[Piece]
     widgets: list[Piece]
     passages: list[Piece]
 
@@ -92,13 +97,17 @@ class _Hashed:
             )
             for document, page, end in zip(documents, pages, ends.tolist(), strict=True)
         ]
-        first, second = len(sources.pages), len(sources.pages) + len(sources.widgets)
+        parts = (sources.pages, sources.own, sources.widgets, sources.passages)
+        counts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
+        by_part = [pieces[start:end] for start, end in pairwise(counts)]
         groups = np.repeat(_numbers([document.group for document in documents]), rows.sizes)
         languages = np.repeat(_numbers([document.lang for document in documents]), rows.sizes)
-        return cls(rows, groups, languages, pieces[:first], pieces[first:second], pieces[second:])
+        return cls(rows, groups, languages, *by_part)
 
-    def composer(self, mixture: Mixture, seed: int) -> Composer:
-        return Composer(self.pages, Bank.of(self.widgets, self.passages), mixture, random.Random(seed))
+    def composer(self, settings: Settings) -> Composer:
+        pages = self.pages + self.own * settings.own_copies
+        bank = Bank.of(self.widgets, self.passages)
+        return Composer(pages, bank, settings.mixture, random.Random(settings.seed))
 
 
 def _numbers(names: Sequence[str]) -> Ints:
@@ -130,13 +139,14 @@ def _held_out(document: Document) -> bool:
 def _learn(sources: Sources, settings: Settings, name: str, report: Report) -> tuple[HashedTfidf, PageNetwork]:
     hashed = _Hashed.of(sources)
     tfidf = HashedTfidf(settings.least_groups, settings.group_share).fit(hashed.rows, hashed.groups, hashed.languages)
-    report(f"{name}: {len(sources.pages):,} pages, {len(hashed.groups):,} paragraphs, {len(tfidf.buckets_):,} n-grams")
+    pages = len(sources.pages) + len(sources.own)
+    report(f"{name}: {pages:,} pages, {len(hashed.groups):,} paragraphs, {len(tfidf.buckets_):,} n-grams")
 
     def tell(epoch: int, loss: float) -> None:
         report(f"{name}: epoch {epoch + 1} of {settings.epochs}, loss {loss:.3f}")
 
     network = PageNetwork(settings.network, settings.epochs, settings.seed)
-    composer = hashed.composer(settings.mixture, settings.seed)
+    composer = hashed.composer(settings)
     return tfidf, network.fit(tfidf.transform(hashed.rows), composer, tell)
 
 
@@ -144,7 +154,7 @@ def _score(probe: tuple[HashedTfidf, PageNetwork], sources: Sources, settings: S
     """Logits, targets and lengths of held-out pages: whole ones and article zones, as training composes them."""
     tfidf, network = probe
     hashed = _Hashed.of(sources)
-    drawn = [page for page, _ in hashed.composer(settings.mixture, settings.seed).epoch()]
+    drawn = [page for page, _ in hashed.composer(settings).epoch()]
     inputs = tfidf.transform(hashed.rows).drawn(drawn)
     return network.decision_function(inputs), np.concatenate([page.targets for page in drawn]), inputs.lengths
 

@@ -33,8 +33,17 @@ def _zone(corpus: Path | None) -> list[Document]:
     return [zone for zone in map(article_zone, _dev(corpus)) if zone is not None]
 
 
+OWN_PARTS = 4
+"""One part in this many of the publications of ``data/pages`` is held out to measure on."""
+
+
+def held_out(page: Document) -> bool:
+    """Whether a page of ``data/pages`` is one to measure on."""
+    return page.part_of(OWN_PARTS) == 0
+
+
 def _own(keep: Callable[[Document], bool]) -> Callable[[Path | None], list[Document]]:
-    return lambda corpus: list(filter(keep, read_own_pages()))
+    return lambda corpus: [page for page in read_own_pages() if held_out(page) and keep(page)]
 
 
 def _is_about(document: Document) -> bool:

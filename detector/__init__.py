@@ -1,6 +1,7 @@
 """banner-detector: labels every paragraph of a scraped page editorial, promo, related-links or boilerplate."""
 
-from detector.detector import Detector, Explanation, Preset, Reason
+from detector.detector import Detector, Preset
+from detector.explain import Explanation, Reason
 from detector.labels import Label
 from detector.model import ModelError
 from detector.page import Page, Paragraph

@@ -1,4 +1,4 @@
-"""Pages to features: hashed TF-IDF rows, one-hot shape columns, numbers for the page stage. The hot path.
+"""Pages to features: hashed n-grams, levels of the shape, numbers. The hot path.
 
 Nothing here loops over words. A batch of pages is one array of code points; words are runs of one character
 class, found by comparing neighbours; the hash of any run of characters is a difference of prefix sums of the
@@ -9,29 +9,20 @@ prefixes and suffixes and pairs of words all cost a few array operations for the
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.page import Page
-from detector.segment import code_points
+from detector.segment import UNSPACED, code_points
 
 # Character classes: what makes a token. Runs of letters and of digits are tokens; an ideograph, a kana, a Thai
 # letter (scripts without spaces) and any other sign are tokens of their own.
 _BLANK, _LETTER, _DIGIT, _SIGN, _IDEOGRAPH = range(5)
 _CLASS_LIMIT = 0xFFFF  # the last entry stands for everything beyond the basic plane
-"""Unicode ranges written without spaces: Thai to Burmese, Khmer, kana, ideographs and their radicals."""
-_UNSPACED = (
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x2E80, 0x2FDF),
-    (0x3040, 0x30FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-)
 _HANGUL = (0xAC00, 0xD7A3)
 
 
@@ -53,7 +44,7 @@ def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]]
                 classes[c], folded[c] = _DIGIT, ord("0")
             elif char.isspace() or category in ("Cc", "Cf"):
                 classes[c] = _BLANK
-    for lo, hi in _UNSPACED:
+    for lo, hi in UNSPACED:
         classes[lo : hi + 1] = _IDEOGRAPH
     classes[_HANGUL[0] : _HANGUL[1] + 1] = _LETTER
     full = slice(0xFF21, 0xFF5B)  # full-width Latin letters
@@ -74,28 +65,24 @@ MAX_CHARS = 2000
 """Characters of a paragraph that are read: a longer one says what it is by then, and a line may have 10 MB."""
 
 
-def _powers(base: np.uint64, count: int) -> NDArray[np.uint64]:
+RUN_CHARS = 1 << 20
+"""Characters hashed at once: bounds the memory that one long page takes, and the table of powers below."""
+
+
+def _powers(base: np.uint64) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
-        return np.concatenate(([np.uint64(1)], np.full(count, base))).cumprod(dtype=np.uint64)
+        return np.concatenate(([np.uint64(1)], np.full(RUN_CHARS, base))).cumprod(dtype=np.uint64)
 
 
-class _Powers:
-    """Powers of the base and of its inverse, grown to the longest batch met so far."""
-
-    def __init__(self) -> None:
-        self.up = self.down = _powers(_BASE, 0)
-
-    def reach(self, count: int) -> None:
-        if len(self.up) <= count:
-            self.up, self.down = _powers(_BASE, count), _powers(_BASE_INVERSE, count)
-
-
-_POWERS = _Powers()
+@cache
+def _tables_of_powers() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Powers of the base and of its inverse, up to the longest run."""
+    return _powers(_BASE), _powers(_BASE_INVERSE)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a batch: spans in ``points``, and the first token of each paragraph."""
+    """The tokens of a run of paragraphs: spans in ``points``, and the first token of each paragraph."""
 
     points: NDArray[np.uint32]
     classes: NDArray[np.uint8]
@@ -109,20 +96,15 @@ class Tokens:
     def hashes(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Hashes of these runs of characters; the same run has the same hash wherever it stands."""
         sums = self.prefix_sums
-        return (sums[ends] - sums[starts]) * _POWERS.down[starts]
+        return (sums[ends] - sums[starts]) * _tables_of_powers()[1][starts]
 
 
-def tokenize(pages: Sequence[Page]) -> Tokens:
-    """Find the tokens of all paragraphs of ``pages``, in order."""
-    pieces = [
-        page.text[start : min(end, start + MAX_CHARS)]
-        for page in pages
-        for start, end in zip(page.starts.tolist(), page.ends.tolist(), strict=True)
-    ]
-    lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+def tokenize(paragraphs: Sequence[str]) -> Tokens:
+    """Find the tokens of paragraphs that together have no more than :data:`RUN_CHARS` characters and ends."""
+    lengths = np.fromiter(map(len, paragraphs), dtype=np.int64, count=len(paragraphs))
     par_ends = np.cumsum(lengths + 1) - 1
     par_starts = par_ends - lengths
-    points = np.minimum(code_points("\n".join(pieces) + "\n"), _CLASS_LIMIT)
+    points = np.minimum(code_points("\n".join(paragraphs) + "\n"), _CLASS_LIMIT)
     classes = _CLASS[points]
     filled = classes != _BLANK
     single = classes >= _SIGN
@@ -132,10 +114,26 @@ def tokenize(pages: Sequence[Page]) -> Tokens:
     starts = np.flatnonzero(filled & (change[:-1] | single))
     ends = np.flatnonzero(filled & (change[1:] | single)) + 1
     first = np.searchsorted(starts, np.append(par_starts, len(points)))
-    _POWERS.reach(len(points) + 1)
     sums = np.zeros(len(points) + 1, dtype=np.uint64)
-    np.cumsum(_FOLD[points] * _POWERS.up[: len(points)], out=sums[1:])
+    np.cumsum(_FOLD[points] * _tables_of_powers()[0][: len(points)], out=sums[1:])
     return Tokens(points, classes, par_starts, par_ends, starts, ends, first, sums)
+
+
+def read_paragraphs(page: Page) -> list[str]:
+    """What is read of each paragraph of ``page``: its first :data:`MAX_CHARS` characters."""
+    spans = zip(page.starts.tolist(), page.ends.tolist(), strict=True)
+    return [page.text[start : min(end, start + MAX_CHARS)] for start, end in spans]
+
+
+def _runs(paragraphs: Sequence[str]) -> Iterator[Sequence[str]]:
+    """``paragraphs`` in runs that can be hashed at once."""
+    begin = size = 0
+    for end, paragraph in enumerate(paragraphs):
+        if size + len(paragraph) + 1 > RUN_CHARS:
+            yield paragraphs[begin:end]
+            begin, size = end, 0
+        size += len(paragraph) + 1
+    yield paragraphs[begin:]
 
 
 HASH_BITS = 21
@@ -194,8 +192,11 @@ SHAPES: dict[str, int] = {
 """Shape of a paragraph, beside its words: the name of each feature and the number of its levels."""
 SHAPE_OFFSETS = np.cumsum([0, *SHAPES.values()])
 """Where each feature's levels begin in a table of all levels, and their number at the end."""
-SHAPE_NUMBERS = 8
-"""Columns of :attr:`Shape.numbers`."""
+OWN_SHAPES = len(SHAPES) - 3
+"""Features that a paragraph has by itself; the last three depend on its page."""
+OWN_NUMBERS, PAGE_NUMBERS, MARKUP_NUMBERS = 7, 6, 5
+"""Columns of :attr:`Features.numbers`, of :func:`page_numbers`, of :attr:`Features.markup_numbers`."""
+NUMBERS = OWN_NUMBERS + PAGE_NUMBERS + MARKUP_NUMBERS
 _SHARE_LEVELS = np.array([1e-6, 0.05, 0.15, 0.35, 0.7])
 _REPEAT_LEVELS = np.array([2, 3, 5])
 _LAST_SIGNS = '.?!:,;)…"”»。|>›→'
@@ -203,61 +204,30 @@ _LAST_LEVEL = np.full(_CLASS_LIMIT + 1, 4, dtype=np.int32)
 _LAST_LEVEL[[ord(c) for c in _LAST_SIGNS]] = [5, 6, 6, 7, 8, 8, 9, 5, 10, 10, 10, 5, 11, 11, 11, 11]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What is known of each paragraph beside its words: ``levels`` (n, features) as in :data:`SHAPES`, and the
-    same measures as ``numbers`` (n, 8): log length, log tokens, shares of digits, signs and capitals among the
-    characters and of capitalised words, log indent, log repeats.
+def _own_shape(tokens: Tokens) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Shape of paragraphs by their characters alone: levels (n, 8) and numbers (n, 5).
+
+    The numbers are log tokens, and the shares of digits, signs and capitals among the characters and of capitalised
+    words among the tokens.
     """
-
-    levels: NDArray[np.int32]
-    numbers: NDArray[np.float32]
-
-
-def shape(tokens: Tokens, pages: Sequence[Page]) -> Shape:
-    """Shape of all paragraphs of the batch, in order."""
-    length = np.concatenate([page.ends - page.starts for page in pages]).astype(np.float32)
     read = np.maximum(tokens.par_ends - tokens.par_starts, 1)
-    indent = np.concatenate([page.indents for page in pages])
-    before, after = blank_levels([page.blanks for page in pages])
-    repeats = np.concatenate([_repeats(part) for part in _by_page(_content_hash(tokens), pages)])
     classes, upper = tokens.classes, _UPPER[tokens.points]
     count = np.diff(tokens.first)
-    digits, signs = (_share(classes == c, tokens) / read for c in (_DIGIT, _SIGN))
-    unspaced = _share(classes == _IDEOGRAPH, tokens) / read
+    digits, signs, unspaced = (_share(classes == kind, tokens) / read for kind in (_DIGIT, _SIGN, _IDEOGRAPH))
     capitals = _share(upper > 0, tokens) / read
     titled = np.add.reduceat(np.append(upper[tokens.starts], 0), np.minimum(tokens.first[:-1], len(tokens.starts)))
     titled = np.where(count > 0, titled, 0) / np.maximum(count, 1)
     head = tokens.points[tokens.par_starts]
     last = tokens.points[np.maximum(tokens.par_ends - 1, tokens.par_starts)]
-    levels = np.column_stack(
-        [
-            np.minimum(np.log2(length + 1), 11),
-            np.minimum(1.5 * np.log2(count + 1), 9),
-            np.searchsorted(_SHARE_LEVELS, digits),
-            np.searchsorted(_SHARE_LEVELS, signs),
-            np.searchsorted(_SHARE_LEVELS, capitals),
-            np.searchsorted(_SHARE_LEVELS, titled),
-            np.searchsorted((0.02, 0.4), unspaced),
-            _CLASS[head] + (_UPPER[head] > 0) * 4 * (_CLASS[head] == _LETTER),
-            np.where(_CLASS[last] == _SIGN, _LAST_LEVEL[last], np.minimum(_CLASS[last], 3)),
-            np.searchsorted((1, 3, 5, 7, 9), indent, side="right"),
-            before,
-            after,
-            np.searchsorted(_REPEAT_LEVELS, repeats, side="right"),
-        ]
-    ).astype(np.int32)
-    numbers = np.column_stack(
-        [np.log1p(length), np.log1p(count), digits, signs, capitals, titled, np.log1p(indent), np.log(repeats)]
-    ).astype(np.float32)
-    return Shape(levels, numbers)
-
-
-def blank_levels(blanks: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Levels of the blank lines before and after each paragraph, from those ``before`` each one of every page."""
-    before = np.concatenate(blanks)
-    after = np.concatenate([np.append(page[1:], np.int32(1))[: len(page)] for page in blanks])
-    return np.minimum(before, 2), np.minimum(after, 2)
+    levels = [
+        np.minimum(1.5 * np.log2(count + 1), 9),
+        *(np.searchsorted(_SHARE_LEVELS, share) for share in (digits, signs, capitals, titled)),
+        np.searchsorted((0.02, 0.4), unspaced),
+        _CLASS[head] + (_UPPER[head] > 0) * 4 * (_CLASS[head] == _LETTER),
+        np.where(_CLASS[last] == _SIGN, _LAST_LEVEL[last], np.minimum(_CLASS[last], 3)),
+    ]
+    numbers = [np.log1p(count), digits, signs, capitals, titled]
+    return np.column_stack(levels).astype(np.int32), np.column_stack(numbers).astype(np.float32)
 
 
 def _share(mask: NDArray[np.bool_], tokens: Tokens) -> NDArray[np.int64]:
@@ -266,61 +236,139 @@ def _share(mask: NDArray[np.bool_], tokens: Tokens) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Words:
-    """The words of a batch, signs and numbers left out: their ``buckets``, and the ``first`` of each paragraph, with
-    one more entry for the end.
-    """
+class Bags:
+    """For each of n paragraphs some hash ``buckets``: those from ``first[i]`` to ``first[i + 1]``."""
 
     buckets: NDArray[np.int32]
     first: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tokens: Tokens, buckets: NDArray[np.int32]) -> Words:
-        """The words among ``tokens``, whose n-gram ``buckets`` are known."""
-        kinds = tokens.classes[tokens.starts]
-        is_word = (kinds == _LETTER) | (kinds == _IDEOGRAPH)
-        before = np.concatenate(([0], np.cumsum(is_word)))
-        return cls(buckets[is_word, FAMILIES.index("word")], before[tokens.first])
+    def joined(cls, parts: Sequence[Bags]) -> Bags:
+        """The bags of several runs of paragraphs, one after another."""
+        counts = np.concatenate([np.zeros(1, dtype=np.int64), *(np.diff(part.first) for part in parts)])
+        buckets = np.concatenate([np.zeros((0, *parts[0].buckets.shape[1:]), np.int32), *(p.buckets for p in parts)])
+        return cls(buckets, np.cumsum(counts))
 
-    def take(self, paragraphs: NDArray[np.int64]) -> Words:
-        """The words of these paragraphs, in this order."""
+    def index(self, paragraphs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the buckets of these paragraphs stand, in this order, and where each paragraph's begin then."""
         counts = np.diff(self.first)[paragraphs]
-        first = np.concatenate(([0], np.cumsum(counts)))
-        index = np.arange(first[-1]) + np.repeat(self.first[paragraphs] - first[:-1], counts)
-        return Words(self.buckets[index], first)
+        first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+        return np.arange(first[-1]) + np.repeat(self.first[paragraphs] - first[:-1], counts), first
+
+    def take(self, paragraphs: NDArray[np.int64]) -> Bags:
+        """The bags of these paragraphs, in this order."""
+        index, first = self.index(paragraphs)
+        return Bags(self.buckets[index], first)
 
 
-COHESION = 5
-"""Columns of :func:`cohesion`."""
+@dataclass(frozen=True)
+class Features:
+    """All that is read of a batch of pages, a row a paragraph, before their pages are looked at as wholes.
+
+    ``ngrams``: buckets (tokens, families) of the words' n-grams. ``words``: buckets of the words alone, signs and
+    numbers left out. ``levels`` (n, 10) and ``numbers`` (n, 7) of the shape; ``content``: a hash of the text;
+    ``lengths`` in characters; ``blanks``: the blank lines before each. ``markup``: buckets of what the HTML says of
+    each paragraph's place, and ``markup_numbers`` (n, 5); empty and 0 for pages of plain text. ``sizes`` of the pages.
+    """
+
+    ngrams: Bags
+    words: Bags
+    levels: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+    content: NDArray[np.uint64]
+    lengths: NDArray[np.int64]
+    blanks: NDArray[np.int32]
+    markup: Bags
+    markup_numbers: NDArray[np.float32]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pages: Sequence[Page]) -> Features:
+        """Read ``pages``."""
+        paragraphs = [paragraph for page in pages for paragraph in read_paragraphs(page)]
+        ngrams, words, levels, numbers, content = zip(*map(_read, _runs(paragraphs)), strict=True)
+        lengths = np.concatenate([page.ends - page.starts for page in pages])
+        indents = np.concatenate([page.indents for page in pages])
+        length = np.minimum(np.log2(lengths + 1), 11).astype(np.int32)
+        indent = np.searchsorted((1, 3, 5, 7, 9), indents, side="right").astype(np.int32)
+        logs = np.column_stack([np.log1p(lengths), np.log1p(indents)]).astype(np.float32)
+        return cls(
+            ngrams=Bags.joined(ngrams),
+            words=Bags.joined(words),
+            levels=np.column_stack([length, np.vstack(levels), indent]),
+            numbers=np.hstack([logs, np.vstack(numbers)]),
+            content=np.concatenate(content),
+            lengths=lengths,
+            blanks=np.concatenate([page.blanks for page in pages]),
+            markup=Bags.joined([_markup(page) for page in pages]),
+            markup_numbers=np.vstack([_markup_numbers(page) for page in pages]),
+            sizes=np.array([len(page) for page in pages], dtype=np.int64),
+        )
+
+
+def _read(paragraphs: Sequence[str]) -> tuple[Bags, Bags, NDArray[np.int32], NDArray[np.float32], NDArray[np.uint64]]:
+    """N-grams, words, levels, numbers and content hashes of one run of paragraphs."""
+    tokens = tokenize(paragraphs)
+    buckets = ngram_buckets(tokens)
+    kinds = tokens.classes[tokens.starts]
+    is_word = (kinds == _LETTER) | (kinds == _IDEOGRAPH)
+    before = np.concatenate(([0], np.cumsum(is_word, dtype=np.int64)))
+    words = Bags(buckets[is_word, FAMILIES.index("word")], before[tokens.first])
+    levels, numbers = _own_shape(tokens)
+    return Bags(buckets, tokens.first), words, levels, numbers, tokens.hashes(tokens.par_starts, tokens.par_ends)
+
+
+def _markup(page: Page) -> Bags:
+    if page.markup is None:
+        return Bags(np.zeros(0, dtype=np.int32), np.zeros(len(page) + 1, dtype=np.int64))
+    return Bags(page.markup.buckets, page.markup.first)
+
+
+def _markup_numbers(page: Page) -> NDArray[np.float32]:
+    if page.markup is None:
+        return np.zeros((len(page), MARKUP_NUMBERS), dtype=np.float32)
+    return np.column_stack([np.ones(len(page), dtype=np.float32), page.markup.numbers])
+
+
+def page_levels(blanks: NDArray[np.int32], content: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Levels (n, 3) of what a paragraph's place on its page gives: blank lines before and after it, repeats."""
+    last = np.cumsum(sizes[sizes > 0]) - 1
+    after = np.append(blanks[1:], np.int32(1))[: len(blanks)]
+    after[last] = 1
+    repeated = np.searchsorted(_REPEAT_LEVELS, repeats(content, sizes), side="right")
+    return np.column_stack([np.minimum(blanks, 2), np.minimum(after, 2), repeated]).astype(np.int32)
+
+
+def repeats(content: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each paragraph's text occurs on its page, itself included."""
+    page = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
+    _, inverse, counts = np.unique(content + page * _MIX, return_inverse=True, return_counts=True)
+    return np.asarray(counts[inverse], dtype=np.int64)
+
+
 COMMON_IDF = 3.0
 """Words of a lower idf (in one paragraph of seven or more) say nothing of what a page is about."""
 _BODY_CHARS = 120
 
 
-def cohesion(
-    words: Words, rarity: NDArray[np.float32], lengths: NDArray[np.int64], sizes: NDArray[np.int64]
+def page_numbers(
+    content: NDArray[np.uint64],
+    words: Bags,
+    rarity: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    sizes: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """How far each paragraph speaks of what its page speaks of: (n, 5).
+    """Log repeats, and how far each paragraph speaks of what its page speaks of: (n, 6).
 
     A letter to the reader shares few rare words with the article around it, in any language. ``rarity`` weighs each
     word (its idf above :data:`COMMON_IDF`), ``lengths`` are the paragraphs' characters, ``sizes`` the pages' numbers
-    of paragraphs. Columns: the share of a paragraph's rare words that occur elsewhere on the page, in its running
-    text, in its running text three times or more; log of their weight; whether any occurs in running text.
+    of paragraphs. Columns from the second: the share of a paragraph's rare words that occur elsewhere on the page, in
+    its running text, in its running text three times or more; log of their weight; whether any occurs there.
     """
     n = len(lengths)
     line = np.repeat(np.arange(n), np.diff(words.first))
-    page = np.repeat(np.arange(len(sizes)), sizes)
     body = (lengths > _BODY_CHARS)[line]
-    key = (page[line] << HASH_BITS) + words.buckets
-    order = np.argsort(key, kind="stable")
-    ranked = key[order]
-    opens = np.flatnonzero(np.diff(ranked, prepend=-1))
-    lasts = np.diff(np.append(opens, len(ranked)))
-    elsewhere, in_body = np.empty(len(key), dtype=np.int64), np.empty(len(key), dtype=np.int64)
-    elsewhere[order] = np.repeat(lasts, lasts) - 1
-    if len(key):
-        in_body[order] = np.repeat(np.add.reduceat(body[order].astype(np.int64), opens), lasts)
-    in_body -= body
+    elsewhere, in_body = _elsewhere(words, np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)[line], body)
 
     def weight(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.bincount(line, rarity * mask, n).astype(np.float64)
@@ -328,42 +376,21 @@ def cohesion(
     total = np.bincount(line, rarity, n)
     some = np.maximum(total, 1)
     spoken = weight(in_body > 0)
-    columns = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some, np.log1p(total) / 3, spoken > 0]
+    shares = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some]
+    columns = [np.log(repeats(content, sizes)), *shares, np.log1p(total) / 3, spoken > 0]
     return np.column_stack(columns).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Features:
-    """All that is read of a batch of pages: ``buckets`` (tokens, families) of n-grams, the ``tokens``, the
-    ``shape``, the ``words``, the ``lengths`` of paragraphs (characters) and the ``sizes`` of pages (paragraphs).
-    """
-
-    tokens: Tokens
-    buckets: NDArray[np.int32]
-    shape: Shape
-    words: Words
-    lengths: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, pages: Sequence[Page]) -> Features:
-        """Read ``pages``."""
-        tokens = tokenize(pages)
-        buckets = ngram_buckets(tokens)
-        lengths = np.concatenate([page.ends - page.starts for page in pages])
-        sizes = np.array([len(page) for page in pages], dtype=np.int64)
-        return cls(tokens, buckets, shape(tokens, pages), Words.of(tokens, buckets), lengths, sizes)
-
-
-def _content_hash(tokens: Tokens) -> NDArray[np.uint64]:
-    return tokens.hashes(tokens.par_starts, tokens.par_ends)
-
-
-def _by_page(values: NDArray[np.uint64], pages: Sequence[Page]) -> list[NDArray[np.uint64]]:
-    return np.split(values, np.cumsum([len(page) for page in pages])[:-1])
-
-
-def _repeats(hashed: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How often each paragraph's text occurs on its page."""
-    _, inverse, counts = np.unique(hashed, return_inverse=True, return_counts=True)
-    return counts[inverse]
+def _elsewhere(
+    words: Bags, page: NDArray[np.int64], body: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often else each word occurs on its page, and in the running text of its page."""
+    key = (page << HASH_BITS) + words.buckets
+    order = np.argsort(key, kind="stable")
+    opens = np.flatnonzero(np.diff(key[order], prepend=-1))
+    lasts = np.diff(np.append(opens, len(key)))
+    elsewhere, in_body = np.zeros(len(key), dtype=np.int64), np.zeros(len(key), dtype=np.int64)
+    if len(key):
+        elsewhere[order] = np.repeat(lasts, lasts) - 1
+        in_body[order] = np.repeat(np.add.reduceat(body[order].astype(np.int64), opens), lasts)
+    return elsewhere, in_body - body

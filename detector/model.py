@@ -21,16 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.features import (
-    COHESION,
     COMMON_IDF,
     FAMILIES,
     HASH_BITS,
     NO_BUCKET,
-    SHAPE_NUMBERS,
+    NUMBERS,
     SHAPE_OFFSETS,
     SHAPES,
+    Bags,
     Features,
-    cohesion,
+    page_levels,
+    page_numbers,
 )
 from detector.labels import CODES, LABELS
 from detector.network import Floats, Ints, Layer, Network, softmax
@@ -44,7 +45,7 @@ _SMALL = 60_000
 
 
 def rarity(idf: Floats) -> Floats:
-    """Weights (k + 1) of words for :func:`detector.features.cohesion`: first that of unknown ones."""
+    """Weights (k + 1) of words for :func:`detector.features.page_numbers`: first that of unknown ones."""
     highest = idf.max() if len(idf) else np.float32(COMMON_IDF)
     return np.maximum(np.append(highest, idf) - np.float32(COMMON_IDF), 0).astype(np.float32)
 
@@ -114,26 +115,40 @@ class Model:
         return softmax(self.network.logits(vectors, sizes) / self.temperature + self.prior)
 
     def vectors(self, features: Features) -> Floats:
-        """Paragraph vectors (n, width): what each paragraph's words, shape and cohesion with its page say."""
-        sums = self._word_sums(features)
-        norms = np.sqrt(np.maximum(sums[:, -1:], 1e-12))
-        vectors = np.asarray(sums[:, :-1] / norms, dtype=np.float32)
-        rarity = self.rarity[self.slots[features.words.buckets]]
-        related = cohesion(features.words, rarity, features.lengths, features.sizes)
-        vectors += self.numbers(np.hstack([features.shape.numbers, related]))
-        for feature, offset in enumerate(SHAPE_OFFSETS[:-1].tolist()):
-            vectors += self.shapes[features.shape.levels[:, feature] + offset]
+        """Paragraph vectors (n, width): what each paragraph's words, markup, shape and page say of it."""
+        vectors = self._bag_vectors(features.ngrams)
+        if len(features.markup.buckets):
+            vectors += self._bag_vectors(features.markup)
+        vectors += self.numbers(self.all_numbers(features))
+        for column, level in zip(SHAPE_OFFSETS[:-1].tolist(), self.all_levels(features).T, strict=True):
+            vectors += self.shapes[level + column]
         return vectors
+
+    def all_levels(self, features: Features) -> NDArray[np.int32]:
+        """Levels (n, features) as in :data:`detector.features.SHAPES`."""
+        placed = page_levels(features.blanks, features.content, features.sizes)
+        return np.hstack([features.levels, placed])
+
+    def all_numbers(self, features: Features) -> Floats:
+        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        rare = self.rarity[self.slots[features.words.buckets]]
+        placed = page_numbers(features.content, features.words, rare, features.lengths, features.sizes)
+        return np.hstack([features.numbers, placed, features.markup_numbers])
 
     @cached_property
     def rarity(self) -> Floats:
         """For each slot how rare its word is; what the model does not know is as rare as the rarest."""
         return rarity(self.idf)
 
-    def _word_sums(self, features: Features) -> Floats:
-        """For each paragraph the sum of its n-grams' rows of :attr:`table`."""
-        slots = self.slots[features.buckets].ravel()
-        bounds = features.tokens.first * len(FAMILIES)
+    def _bag_vectors(self, bags: Bags) -> Floats:
+        """For each paragraph the sum of its buckets' vectors, divided by the norm of its TF-IDF row."""
+        slots = self.slots[bags.buckets]
+        bounds = bags.first * (slots.size // max(len(slots), 1))
+        sums = self._sums(slots.ravel(), bounds)
+        return np.asarray(sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1e-12)), dtype=np.float32)
+
+    def _sums(self, slots: NDArray[np.int32], bounds: Ints) -> Floats:
+        """For each paragraph the sum of its slots' rows of :attr:`table`."""
         if len(slots) < _SMALL and "table" not in self.__dict__:
             sums = np.zeros((len(bounds) - 1, self.words.shape[1] + 1), dtype=np.float32)
             filled = np.flatnonzero(np.diff(bounds))
@@ -158,7 +173,6 @@ class Model:
             | {
                 "format": FORMAT,
                 "format_version": FORMAT_VERSION,
-                "dilations": list(self.network.dilations),
                 "weights_sha256": hashlib.sha256(data).hexdigest(),
                 "weights_bytes": len(data),
             }
@@ -179,13 +193,13 @@ class Model:
             ) from None
         if hashlib.sha256(data).hexdigest() != card["weights_sha256"]:
             raise ModelError(
-                f"{path}: damaged or of another model ({len(data):,} bytes, {card['weights_bytes']:,} expected by"
+                f"{path}: damaged or of another model ({len(data):,} bytes, {card.get('weights_bytes')} expected by"
                 f" {CARD_FILE}); copy the folder again or retrain with 'python -m training train'"
             )
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return _from_arrays(dict(arrays), card)
-        except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
             raise ModelError(
                 f"{path}: not the weights of a model ({error}); retrain with 'python -m training train'"
             ) from None
@@ -211,6 +225,7 @@ def _to_arrays(model: Model) -> dict[str, NDArray[Any]]:
         "words": model.words,
         "word_scale": model.word_scale,
         "shapes": model.shapes,
+        "dilations": np.array(model.network.dilations, dtype=np.int32),
         "temperature": model.temperature,
         "prior": model.prior,
     }
@@ -224,7 +239,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) ->
         weights = _sized(arrays, f"{name}.weights", (inputs, outputs))
         return Layer(weights, _sized(arrays, f"{name}.bias", (outputs if bias is None else bias,)))
 
-    dilations = tuple(int(dilation) for dilation in card["dilations"])
+    dilations = tuple(arrays["dilations"].tolist())
     known, width = len(arrays["buckets"]), arrays["words"].shape[-1]
     channels, labels = arrays["entry.weights"].shape[-1], len(LABELS)
     network = Network(
@@ -235,18 +250,33 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) ->
         summary=layer("summary", channels, channels),
         output=layer("output", channels, labels),
     )
-    return Model(
-        buckets=np.cumsum(arrays["buckets"], dtype=np.int32),
+    model = Model(
+        buckets=np.cumsum(_sized(arrays, "buckets", (known,), np.int32), dtype=np.int32),
         idf=_sized(arrays, "idf", (known,)),
         words=_sized(arrays, "words", (known, width), np.int8),
         word_scale=_sized(arrays, "word_scale", (width,)),
         shapes=_sized(arrays, "shapes", (int(SHAPE_OFFSETS[-1]), width)),
-        numbers=layer("numbers", SHAPE_NUMBERS + COHESION, width),
+        numbers=layer("numbers", NUMBERS, width),
         network=network,
         temperature=_sized(arrays, "temperature", (1,)),
         prior=_sized(arrays, "prior", (labels,)),
         card=card,
     )
+    _check_values(model)
+    return model
+
+
+def _check_values(model: Model) -> None:
+    """Raise ``ValueError`` for numbers that no training gives and prediction would trip over."""
+    steps = np.diff(model.buckets, prepend=np.int32(NO_BUCKET))
+    if (steps <= 0).any() or model.buckets[-1:].max(initial=0) >= 1 << HASH_BITS:
+        raise ValueError("array buckets does not ascend within the hash space")
+    if min(model.network.dilations, default=0) < 1:
+        raise ValueError("array dilations is not of numbers from 1")
+    layers = [part for layer in _layers(model).values() for part in (layer.weights, layer.bias)]
+    finite = [model.idf, model.word_scale, model.shapes, model.temperature, model.prior, *layers]
+    if not all(np.isfinite(array).all() for array in finite) or model.temperature[0] <= 0:
+        raise ValueError("some numbers are not finite")
 
 
 def _sized(
@@ -282,7 +312,10 @@ def _read_card(path: Path) -> dict[str, Any]:
     for key, value in _expected().items():
         if card.get(key) != value:
             raise ModelError(f"{path}: its {key} are {card.get(key)!r}, this release has {value!r}; retrain the model")
-    missing = {"weights_sha256", "weights_bytes", "dilations", "presets"} - card.keys()
+    presets = card.get("presets")
+    if presets is not None and not (isinstance(presets, dict) and {"recall", "precision"} <= presets.keys()):
+        raise ModelError(f"{path}: its presets are not two thresholds; copy the model folder again")
+    missing = {"weights_sha256", "presets"} - card.keys()
     if missing:
         raise ModelError(f"{path}: it lacks {', '.join(sorted(missing))}; copy the model folder again")
     return card

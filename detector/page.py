@@ -32,12 +32,28 @@ class Paragraph:
 
 
 @dataclass(frozen=True, eq=False)
+class Markup:
+    """What an HTML page says of each of its n paragraphs' places.
+
+    ``buckets`` from ``first[i]`` to ``first[i + 1]`` are hashed tags, classes, ids and roles of paragraph i and its
+    ancestors; ``numbers`` (n, 4): link density (0 to 1), log depth, log of how many siblings of its shape stand
+    beside it or its ancestors, whether it is hidden; ``places`` names each place for people ("aside.newsletter form").
+    """
+
+    buckets: NDArray[np.int32]
+    first: NDArray[np.int64]
+    numbers: NDArray[np.float32]
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Page:
     """One document: its text, the spans of its paragraphs, their layout and, once labelled, their scores.
 
-    Arrays have one entry a paragraph: ``starts`` and ``ends`` (code points, int64), ``indents`` (columns of
+    Arrays have one entry a paragraph: ``starts`` and ``ends`` (code points, int64), ``indents`` (characters of
     white space before it, int32), ``blanks`` (blank lines before it, int32), ``scores`` (n x 4 float32, rows
-    sum to 1; ``None`` until labelled). ``id``, ``url`` and ``fields`` are the record's own and pass through.
+    sum to 1; ``None`` until labelled). ``markup`` is ``None`` for plain text. ``id``, ``url`` and ``fields`` are the
+    record's own and pass through.
     """
 
     text: str
@@ -46,6 +62,7 @@ class Page:
     indents: NDArray[np.int32]
     blanks: NDArray[np.int32]
     scores: NDArray[np.float32] | None = None
+    markup: Markup | None = None
     id: str | None = None
     url: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)

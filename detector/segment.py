@@ -14,6 +14,22 @@ _BREAK = np.zeros(_TABLE_SIZE + 1, dtype=bool)
 _BREAK[[0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029]] = True
 _CR, _LF = 0x0D, 0x0A
 
+UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x2E80, 0x2FDF),
+    (0x3040, 0x30FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+)
+"""Unicode ranges of scripts written without spaces: Thai to Burmese, Khmer, ideographs and radicals, kana."""
+_BREAKS_ANYWHERE = np.zeros(_TABLE_SIZE + 1, dtype=bool)
+for _lo, _hi in UNSPACED:
+    _BREAKS_ANYWHERE[_lo : _hi + 1] = True
+# What lies beyond the table is taken for ideographs: of the scripts there, they fill most pages.
+_BREAKS_ANYWHERE[-1] = True
+
 # Mail wraps at 72 to 78 columns, Gutenberg at 70 to 75, man pages at 80, some mailers at 100.
 _WRAP_WIDTHS = range(45, 101)
 _MIN_WRAPPED_PAIRS = 4
@@ -24,7 +40,7 @@ _OVERLONG_SHARE = 0.02
 
 def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of ``text``; lone surrogates, which broken JSON escapes leave behind, are kept."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def segment(text: str) -> Page:
@@ -45,7 +61,8 @@ def segment(text: str) -> Page:
     ends = word_ends[last[filled] - 1]
     indents = (starts - line_starts[filled]).astype(np.int32)
     blanks = (np.diff(filled, prepend=-1) - 1).astype(np.int32)
-    first_word = word_ends[first[filled]] - starts
+    # A script without spaces breaks at any character: its first word is one.
+    first_word = np.where(_BREAKS_ANYWHERE[points[starts]], 1, word_ends[first[filled]] - starts)
     joined = _wrapped(indents, ends - starts, blanks, first_word)
     head = ~joined
     tail = np.append(head[1:], True)[: len(head)]

@@ -8,7 +8,7 @@ import pytest
 
 from detector import Detector
 from training.compose import Mixture
-from training.corpus import DATA, read_bank, read_own_pages
+from training.corpus import DATA, read_bank, read_own_pages, render_all
 from training.fit import Fitted, Settings, Sources, fit
 from training.network import NetworkSettings
 
@@ -31,7 +31,7 @@ def tiny_sources() -> Sources:
     own = [page for page in read_own_pages() if page.lang in langs]
     widgets = [widget for widget in read_bank(DATA / "widgets") if widget.lang in langs]
     passages = [passage for passage in read_bank(DATA / "passages") if passage.lang in langs]
-    return Sources([], own, widgets, passages)
+    return Sources([], own, widgets, passages, render_all(own, DATA / "pages"))
 
 
 @pytest.fixture(scope="session")

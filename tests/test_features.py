@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from detector import segment
-from detector.features import FAMILIES, MAX_CHARS, SHAPE_OFFSETS, SHAPES, Features, Words, cohesion
+from detector.features import (
+    FAMILIES,
+    MAX_CHARS,
+    RUN_CHARS,
+    SHAPE_OFFSETS,
+    SHAPES,
+    Features,
+    page_levels,
+    page_numbers,
+    repeats,
+)
 
 WORD = FAMILIES.index("word")
 
@@ -14,8 +24,7 @@ def read(*texts: str) -> Features:
 
 
 def words_of(features: Features, paragraph: int) -> list[int]:
-    first = features.tokens.first
-    return features.buckets[first[paragraph] : first[paragraph + 1], WORD].tolist()
+    return features.ngrams.take(np.array([paragraph])).buckets[:, WORD].tolist()
 
 
 def test_a_word_has_one_bucket_wherever_it_stands():
@@ -47,16 +56,36 @@ def test_a_page_is_read_alike_alone_and_in_a_batch():
     pages = ["Read more\n\nThe town council met.", "", "Jetzt spenden\n10 €\n20 €", "語" * 50]
     together = read(*pages)
     alone = [read(page) for page in pages if page]
-    assert np.array_equal(together.buckets, np.vstack([part.buckets for part in alone]))
-    assert np.array_equal(together.shape.levels, np.vstack([part.shape.levels for part in alone]))
-    assert np.allclose(together.shape.numbers, np.vstack([part.shape.numbers for part in alone]))
+    assert np.array_equal(together.ngrams.buckets, np.vstack([part.ngrams.buckets for part in alone]))
+    assert np.array_equal(together.words.buckets, np.concatenate([part.words.buckets for part in alone]))
+    assert np.array_equal(together.levels, np.vstack([part.levels for part in alone]))
+    assert np.allclose(together.numbers, np.vstack([part.numbers for part in alone]))
+    assert np.array_equal(placed(together), np.vstack([placed(part) for part in alone]))
+
+
+def placed(features: Features) -> np.ndarray:
+    return page_levels(features.blanks, features.content, features.sizes)
 
 
 def test_levels_stay_within_their_tables():
     features = read("x" * 100_000, "A\n" * 50, "…", "1\n\n\n\n2", "\t\t\t\t\t\t\t\t\t\t\t\t\tdeep", "語")
-    assert (features.shape.levels >= 0).all()
-    assert (features.shape.levels < np.array(list(SHAPES.values()))).all()
+    levels = np.hstack([features.levels, placed(features)])
+    assert (levels >= 0).all()
+    assert (levels < np.array(list(SHAPES.values()))).all()
     assert SHAPE_OFFSETS[-1] == sum(SHAPES.values())
+
+
+def test_a_page_longer_than_a_run_is_read_in_runs():
+    line = "The council met on Tuesday and the harbour master of Skellmouth spoke. " * 20
+    features = read("\n".join([line] * (2 * RUN_CHARS // len(line))))
+    assert len(features.lengths) == 2 * RUN_CHARS // len(line)
+    assert len({tuple(words_of(features, i)) for i in (0, 500, len(features.lengths) - 1)}) == 1
+    assert set(repeats(features.content, features.sizes).tolist()) == {len(features.lengths)}
+
+
+def test_blank_lines_and_repeats_are_of_the_page():
+    features = read("Menu\nHome\n\nHome\nBody", "Home")
+    assert placed(features).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0]]
 
 
 def test_a_long_paragraph_is_read_up_to_a_limit():
@@ -64,28 +93,27 @@ def test_a_long_paragraph_is_read_up_to_a_limit():
     assert len(words_of(read(text), 0)) == MAX_CHARS // 5
 
 
+def related(features: Features) -> np.ndarray:
+    rarity = np.ones(len(features.words.buckets), dtype=np.float32)
+    return page_numbers(features.content, features.words, rarity, features.lengths, features.sizes)
+
+
 def test_cohesion_counts_rare_words_that_the_running_text_shares():
     body = (
         "The harbour master of Skellmouth closed the harbour after the storm broke the wall, and Skellmouth waited for"
         " the spring tide. "
     )
-    features = read(f"{body}\nSkellmouth harbour\nDonate monthly")
-    rarity = np.ones(len(features.words.buckets), dtype=np.float32)
-    rows = cohesion(features.words, rarity, features.lengths, features.sizes)
-    assert rows[1].tolist() == pytest.approx([1, 1, 0, np.log1p(2) / 3, 1])
-    assert rows[2].tolist() == pytest.approx([0, 0, 0, np.log1p(2) / 3, 0])
+    rows = related(read(f"{body}\nSkellmouth harbour\nDonate monthly\nDonate monthly"))
+    assert rows[1].tolist() == pytest.approx([0, 1, 1, 0, np.log1p(2) / 3, 1])
+    assert rows[2].tolist() == pytest.approx([np.log(2), 1, 0, 0, np.log1p(2) / 3, 0])
 
 
 def test_cohesion_does_not_look_at_other_pages():
-    features = read("Skellmouth harbour\nharbour", "harbour")
-    rarity = np.ones(len(features.words.buckets), dtype=np.float32)
-    rows = cohesion(features.words, rarity, features.lengths, features.sizes)
-    assert rows[:, 0].tolist() == [0.5, 1, 0]
+    assert related(read("Skellmouth harbour\nharbour", "harbour"))[:, 1].tolist() == [0.5, 1, 0]
 
 
 def test_words_taken_are_the_words_of_those_paragraphs():
-    features = read("one two\nthree\n\nfour five six")
-    taken = features.words.take(np.array([2, 0]))
-    assert isinstance(taken, Words)
-    assert taken.first.tolist() == [0, 3, 5]
-    assert taken.buckets.tolist() == words_of(features, 2) + words_of(features, 0)
+    taken = read("one two\nthree\n\nfour 5 six!").words.take(np.array([2, 0]))
+    whole = read("four six\none two").words
+    assert taken.first.tolist() == whole.first.tolist() == [0, 2, 4]
+    assert taken.buckets.tolist() == whole.buckets.tolist()

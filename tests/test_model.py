@@ -54,6 +54,7 @@ def change(folder, **values):
         ({"families": ["word"]}, "its families are"),
         ({"weights_sha256": None}, "lacks weights_sha256"),
         ({"presets": None}, "lacks presets"),
+        ({"presets": []}, "presets are not two thresholds"),
         ({"weights_sha256": "0" * 64}, "damaged or of another model"),
     ],
 )
@@ -115,4 +116,35 @@ def test_loading_never_unpickles(tiny_folder, capsys):
 def test_arrays_of_another_shape_are_refused(tiny, tiny_folder):
     dataclasses.replace(tiny.model, idf=tiny.model.idf[:-1]).save(tiny_folder)
     with pytest.raises(ModelError, match="array idf is"):
+        Detector.load(tiny_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dilations", np.array([1, 0, 2, 4, 8, 1])),
+        ("dilations", np.array(5)),
+        ("buckets", np.array([1.5])),
+        ("buckets", np.full(3, 2**21 - 1, dtype=np.int32)),
+        ("words", np.array(3, dtype=np.int8)),
+        ("temperature", np.zeros(1, dtype=np.float32)),
+        ("prior", np.full(4, np.nan, dtype=np.float32)),
+    ],
+)
+def test_arrays_that_prediction_would_trip_over_are_refused(tiny_folder, name, value):
+    arrays = dict(np.load(tiny_folder / WEIGHTS_FILE)) | {name: value}
+    with (tiny_folder / "forged.npz").open("wb") as file:
+        np.savez(file, **arrays)
+    sign(tiny_folder, (tiny_folder / "forged.npz").read_bytes())
+    with pytest.raises(ModelError, match="not the weights of a model"):
+        Detector.load(tiny_folder)
+
+
+def test_one_array_alone_is_no_model(tiny_folder):
+    import io
+
+    data = io.BytesIO()
+    np.save(data, np.zeros(3))
+    sign(tiny_folder, data.getvalue())
+    with pytest.raises(ModelError, match="not the weights of a model"):
         Detector.load(tiny_folder)

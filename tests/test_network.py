@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from detector.network import SUMMARY_AFTER, Network
+from detector.network import SUMMARY_AFTER, Layer, Network
 from training.network import NetworkSettings, network_of, start
 
 SETTINGS = NetworkSettings(width=5, channels=6, dilations=(1, 2, 4, 1))
@@ -51,10 +53,14 @@ def test_nothing_crosses_from_page_to_page():
             assert np.allclose(part, net.logits(rows, np.array([len(rows)])), atol=1e-4)
 
 
-def test_a_neighbour_is_heard_within_reach():
+def test_a_neighbour_is_heard_within_reach_and_no_farther():
     net, rng = network(), np.random.default_rng(3)
-    vectors = rng.normal(size=(30, 5)).astype(np.float32)
+    silent = Layer(np.zeros_like(net.summary.weights), np.zeros_like(net.summary.bias))
+    net = dataclasses.replace(net, summary=silent)
+    vectors = rng.normal(size=(40, 5)).astype(np.float32)
     changed = vectors.copy()
-    changed[15] += 5
-    differs = np.abs(net.logits(vectors, np.array([30])) - net.logits(changed, np.array([30]))).max(axis=1) > 1e-6
-    assert differs[15 - net.reach : 15 + net.reach + 1].sum() > net.reach
+    changed[20] += 5
+    differs = np.abs(net.logits(vectors, np.array([40])) - net.logits(changed, np.array([40]))).max(axis=1) > 1e-6
+    heard = np.flatnonzero(differs)
+    assert heard.min() == 20 - net.reach
+    assert heard.max() == 20 + net.reach

@@ -82,3 +82,14 @@ def test_short_lines_of_a_menu_are_not_joined():
 def test_a_dump_of_long_lines_is_not_joined():
     text = "\n".join("word " * (20 + i % 7) for i in range(40))
     assert len(segment(text)) == 40
+
+
+@pytest.mark.parametrize("sign", ["村", "の", "ก"])
+def test_lines_of_scripts_without_spaces_are_not_taken_for_wrapped(sign):
+    lines = [sign * (53 + i % 4) for i in range(12)]
+    assert texts(segment("\n".join(lines))) == lines
+
+
+def test_wrapped_lines_of_a_script_without_spaces_are_joined():
+    text = "\n".join(["村" * 60] * 9 + ["村" * 20])
+    assert len(segment(text)) == 1

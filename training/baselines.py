@@ -1,4 +1,7 @@
-"""What people would try first: line by line, without the page. Both learn from the same pages as the detector."""
+"""What people would try first: line by line, without the page.
+
+Both learn from the corpus' training pages alone; the detector's training adds the texts of ``data/``.
+"""
 
 from __future__ import annotations
 

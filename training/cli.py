@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
 import typer
 
-from detector import Detector, ModelError, __version__
+from detector import Detector, ModelError
+from detector.batch import whole_file
 from training import baselines
 from training.benchmark import speed
-from training.corpus import DATA, CorpusError, Document, corpus_hash, read_bank, read_own_pages, read_pages
-from training.evaluate import Predict, detector_scores, evaluate, table
+from training.card import make_card
+from training.corpus import (
+    DATA,
+    CorpusError,
+    Document,
+    read_bank,
+    read_own_pages,
+    read_pages,
+    read_training_pages,
+    render_all,
+)
+from training.evaluate import Predict, detector_scores, evaluate, html_scores, table
 from training.fit import Fitted, Settings, Sources, fit
 from training.rebuild import label_files, rebuild, strip_text, write_jsonl
-from training.suites import SUITES, held_out
+from training.suites import SUITES, Suite, held_out
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, measure and rebuild. Run from a clone.")
 
 PIPELINE_FILE = "pipeline.joblib"
-LICENCE = "Apache-2.0"
 WORTH = """This model has read {pages} pages and the bank of data/: enough to see how training works, and for appeals
 inside articles. For whole pages of the web, train on a corpus (data/README.md tells how to rebuild it)."""
 
@@ -59,13 +68,18 @@ def train(
     one publication in four of data/pages; the model's card says how right it is on them.
     """
     started = time.monotonic()
-    chosen = _settings(settings or [])
+    try:
+        chosen = Settings().changed(settings or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    out.mkdir(parents=True, exist_ok=True)
     sources, seen = _sources(corpus, release)
+    # Read before hours are spent on training: what cannot be read should be said at once.
+    suites = {name: suite.read(corpus) for name, suite in SUITES.items() if _can_measure(suite, corpus, seen)}
     fitted = fit(sources, chosen, _say)
-    results = _measure(fitted, corpus, seen)
-    card = _card(sources, seen, chosen, results)
-    model = dataclasses.replace(fitted.model, card=dict(fitted.model.card) | card)
-    model.save(out)
+    results = _measure(Detector(fitted.model), suites, corpus)
+    card = make_card(sources, seen, chosen, results)
+    dataclasses.replace(fitted.model, card=dict(fitted.model.card) | card).save(out)
     _dump(fitted, out)
     for name, result in results.items():
         typer.echo(table(name, result))
@@ -74,65 +88,28 @@ def train(
         typer.echo(WORTH.format(pages=len(sources.own)))
 
 
-def _settings(changes: list[str]) -> Settings:
-    settings = Settings()
-    for change in changes:
-        name, _, value = change.partition("=")
-        *path, last = name.split(".")
-        holder: Any = getattr(settings, path[0], None) if path else settings
-        known = dataclasses.is_dataclass(holder) and last in {field.name for field in dataclasses.fields(holder)}
-        if not known or not value or len(path) > 1:
-            raise typer.BadParameter(f"{change!r}: no such setting; see the classes Settings, NetworkSettings, Mixture")
-        try:
-            new = json.loads(value)
-        except ValueError:
-            raise typer.BadParameter(f"{change!r}: the value is not a number or a list of numbers") from None
-        holder = dataclasses.replace(holder, **{last: tuple(new) if isinstance(new, list) else new})
-        settings = dataclasses.replace(settings, **{path[0]: holder}) if path else holder
-    return settings
+def _can_measure(suite: Suite, corpus: Path | None, seen: Sequence[str]) -> bool:
+    return suite.part not in seen and (corpus is not None or suite.part != "dev")
 
 
 def _sources(corpus: Path | None, release: bool) -> tuple[Sources, list[str]]:
     """What to learn from, and which parts of the labelled pages that are."""
     own = [page for page in read_own_pages() if release or not held_out(page)]
-    pages = read_pages(corpus / "train.jsonl.gz") if corpus else []
+    pages = read_training_pages(corpus) if corpus else []
+    if corpus is not None:
+        _say(f"rendering the HTML of {len(pages):,} pages")
+    renderings = render_all(pages, corpus) | render_all(own, DATA / "pages")
     parts = ["train"] * (corpus is not None) + ["pages"] * release
-    return Sources(pages, own, read_bank(DATA / "widgets"), read_bank(DATA / "passages")), parts
+    bank = read_bank(DATA / "widgets"), read_bank(DATA / "passages")
+    return Sources(pages, own, *bank, renderings), parts
 
 
-def _measure(fitted: Fitted, corpus: Path | None, seen: list[str]) -> dict[str, Any]:
-    predict = detector_scores(Detector(fitted.model))
-    suites = [suite for suite in SUITES.values() if suite.part not in seen and (corpus or suite.part != "dev")]
-    return {suite.name: evaluate(suite.read(corpus), predict) for suite in suites}
+def _measure(detector: Detector, suites: Mapping[str, Sequence[Document]], corpus: Path | None) -> dict[str, Any]:
+    return {name: evaluate(pages, _predict(detector, SUITES[name], corpus)) for name, pages in suites.items()}
 
 
-def _card(sources: Sources, seen: list[str], settings: Settings, results: dict[str, Any]) -> dict[str, Any]:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    today = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC) if epoch else datetime.datetime.now(datetime.UTC)
-    documents = sources.documents()
-    return {
-        "version": __version__,
-        "date": today.date().isoformat(),
-        "licence": LICENCE,
-        "input": "plain text",
-        "data": {
-            "parts": seen,
-            "pages": len(sources.pages) + len(sources.own),
-            "widgets": len(sources.widgets),
-            "passages": len(sources.passages),
-            "languages": len({document.lang for document in documents}),
-            "sha256": corpus_hash(documents),
-            "labels": "read and written by a large language model under data/GUIDELINES.md; no person has checked them",
-        },
-        "settings": dataclasses.asdict(settings),
-        "scores": {name: _short(result) for name, result in results.items()},
-    }
-
-
-def _short(result: dict[str, Any]) -> dict[str, Any]:
-    f1 = {label: figures["f1"] for label, figures in result["labels"].items()}
-    keys = ("macro_f1", "lines_right", "editorial_characters_kept", "junk_share_of_output", "calibration_error")
-    return {key: result[key] for key in keys} | {"f1": f1}
+def _predict(detector: Detector, suite: Suite, corpus: Path | None) -> Predict:
+    return html_scores(detector, corpus) if suite.html and corpus else detector_scores(detector)
 
 
 def _dump(fitted: Fitted, out: Path) -> None:
@@ -171,18 +148,18 @@ def evaluate_command(
     wrong = set(by or []) - {"lang", "page_type", "kind"}
     if wrong:
         raise typer.BadParameter(f"{', '.join(sorted(wrong))}; there are lang, page_type, kind", param_hint="--by")
-    predictors: dict[str, Predict] = {"detector": detector_scores(detector)}
-    if with_baselines:
-        predictors |= _baselines(corpus)
+    others = _baselines(corpus) if with_baselines else {}
     results: dict[str, Any] = {}
     for name in names:
         documents = SUITES[name].read(corpus)
+        predictors = {"detector": _predict(detector, SUITES[name], corpus), **({} if SUITES[name].html else others)}
         _warn_if_seen(detector, SUITES[name].part, name)
         results[name] = {who: evaluate(documents, predict, by or []) for who, predict in predictors.items()}
         for who, result in results[name].items():
             typer.echo(table(f"{name} ({SUITES[name].what}), {who}", result))
     if json_file:
-        json_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with whole_file(json_file) as file:
+            file.write(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
 def _baselines(corpus: Path | None) -> dict[str, Predict]:
@@ -252,6 +229,6 @@ def main() -> None:
     """Run the command line; errors of data and models end it with one line."""
     try:
         app(prog_name="python -m training")
-    except (CorpusError, ModelError) as error:
+    except (CorpusError, ModelError, OSError) as error:
         typer.echo(f"python -m training: {error}", err=True)
         raise SystemExit(1) from None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ _EDITORIAL = LABELS.index(Label.EDITORIAL)
 
 @dataclass(frozen=True)
 class Piece:
-    """Paragraphs in a row: numbers of their ``lines``, their ``targets``, and the ``blanks`` (lines) before each.
+    """Paragraphs in a row: numbers of their ``lines``, their ``targets`` (-1 where there is no label), and the
+    ``blanks`` (lines) before each.
 
     ``place`` is where publishers put a widget: top, head, mid, end or foot.
     """
@@ -36,10 +37,12 @@ class Piece:
     blanks: NDArray[np.int32]
     lang: str = ""
     place: str = ""
+    markup: bool = False
+    """Whether what the HTML says is read with it; written texts have none."""
 
     def part(self, keep: slice | NDArray[np.bool_]) -> Piece:
         """Some of its paragraphs."""
-        return Piece(self.lines[keep], self.targets[keep], self.blanks[keep], self.lang, self.place)
+        return replace(self, lines=self.lines[keep], targets=self.targets[keep], blanks=self.blanks[keep])
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -49,6 +52,8 @@ class Piece:
 class Mixture:
     """How training pages are composed: shares (0 to 1) and counts, the best of the values tried."""
 
+    markup_share: float = 0.5
+    """Whole pages, of those whose HTML is known, that are read as HTML; the others as plain text."""
     longest: int = 600
     """Paragraphs of a page that enter at once; of a longer page a part is drawn."""
     splice_share: float = 0.5
@@ -103,20 +108,26 @@ class Composer:
     """Draws an epoch's pages. The same seed draws the same pages."""
 
     pages: Sequence[Piece]
+    rendered: Sequence[Piece | None]
+    """For each of ``pages`` the same page as its HTML shows it, if that is known."""
     bank: Bank
     mixture: Mixture
     rng: random.Random
     zones: list[Piece] = field(init=False)
     _by_language: dict[str, list[Piece]] = field(init=False)
+    _rendered_by_language: dict[str, list[Piece]] = field(init=False)
 
     def __post_init__(self) -> None:
         enough = self.mixture.least_body
         self.zones = [page for page in self.pages if (page.targets == _EDITORIAL).sum() >= enough]
         self._by_language = _by_language(self.pages)
+        self._rendered_by_language = _by_language([page for page in self.rendered if page is not None])
 
     def epoch(self) -> list[tuple[Piece, float]]:
-        """Pages and their weights, shuffled: each page once whole, each article zone once, and written ones."""
-        drawn = [(self._whole(page), 1.0) for page in self.pages if len(page)]
+        """Pages and their weights, shuffled: each page once whole, each article zone that
+        is not too long once, and written ones.
+        """
+        drawn = [(self._whole(self._read(*either)), 1.0) for either in zip(self.pages, self.rendered, strict=True)]
         weight = self.mixture.zone_weight
         drawn += [(zone, weight) for zone in map(self._zone, self.zones) if len(zone) < self.mixture.longest]
         languages = sorted(self.bank.passages)
@@ -124,6 +135,9 @@ class Composer:
             drawn.append((self._written(self.rng.choice(languages)), weight))
         self.rng.shuffle(drawn)
         return drawn
+
+    def _read(self, page: Piece, rendered: Piece | None) -> Piece:
+        return rendered if rendered is not None and self.rng.random() < self.mixture.markup_share else page
 
     def _whole(self, page: Piece) -> Piece:
         rng, longest = self.rng, self.mixture.longest
@@ -141,11 +155,11 @@ class Composer:
 
     def _spliced(self, page: Piece) -> Piece:
         """The beginning of one page and the end of another, cut where the label changes."""
-        other = self.rng.choice(self._by_language[page.lang])
+        other = self.rng.choice((self._rendered_by_language if page.markup else self._by_language)[page.lang])
         first, second = (page, other) if self.rng.random() < 0.5 else (other, page)
         head, tail = first.part(slice(None, self._cut(first))), second.part(slice(self._cut(second), None))
         longest = self.mixture.longest
-        spliced = joined(head.part(slice(-longest, None)), tail.part(slice(longest)), page.lang)
+        spliced = joined(head.part(slice(-longest, None)), tail.part(slice(longest)))
         return spliced if len(spliced) else page
 
     def _cut(self, page: Piece) -> int:
@@ -225,7 +239,7 @@ class Composer:
 
 
 def _spaced(page: Piece, blanks: int) -> Piece:
-    return Piece(page.lines, page.targets, np.full(len(page), blanks, dtype=np.int32), page.lang, page.place)
+    return replace(page, blanks=np.full(len(page), blanks, dtype=np.int32))
 
 
 def _insert(page: Piece, piece: Piece, at: int) -> Piece:
@@ -233,17 +247,16 @@ def _insert(page: Piece, piece: Piece, at: int) -> Piece:
     inner, rest = piece.blanks.copy(), page.blanks[at:].copy()
     inner[:1] = np.maximum(inner[:1], 1)
     rest[:1] = np.maximum(rest[:1], 1)
-    head = page.part(slice(at))
-    middle = Piece(piece.lines, piece.targets, inner)
-    tail = Piece(page.lines[at:], page.targets[at:], rest)
-    return joined(joined(head, middle, page.lang), tail, page.lang)
+    middle = replace(page, lines=piece.lines, targets=piece.targets, blanks=inner)
+    tail = replace(page, lines=page.lines[at:], targets=page.targets[at:], blanks=rest)
+    return joined(joined(page.part(slice(at)), middle), tail)
 
 
-def joined(first: Piece, second: Piece, lang: str) -> Piece:
-    """One piece after the other."""
-    return Piece(
-        np.concatenate([first.lines, second.lines]),
-        np.concatenate([first.targets, second.targets]),
-        np.concatenate([first.blanks, second.blanks]),
-        lang,
+def joined(first: Piece, second: Piece) -> Piece:
+    """One piece after the other; what is known of the first holds for both."""
+    return replace(
+        first,
+        lines=np.concatenate([first.lines, second.lines]),
+        targets=np.concatenate([first.targets, second.targets]),
+        blanks=np.concatenate([first.blanks, second.blanks]),
     )

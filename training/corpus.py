@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from detector.html import parse_html
 from detector.labels import CODES
 from detector.page import Page
 
@@ -38,13 +40,17 @@ class Document:
     text: str
     labels: str
     kind: str = ""
-    form: str = "whole-page"
+    form: str = ""
     page_type: str = ""
     place: str = ""
+    url: str = ""
 
-    def part_of(self, parts: int) -> int:
-        """Which of ``parts`` it belongs to, by its group: what shares a host or publication stays together."""
-        return int(hashlib.md5(self.group.encode()).hexdigest(), 16) % parts
+    def part_of(self, parts: int, purpose: str) -> int:
+        """Which of ``parts`` it belongs to, by its group: what shares a host or publication stays together.
+
+        Divisions for one purpose are independent of those for another.
+        """
+        return int(hashlib.md5(f"{purpose} {self.group}".encode()).hexdigest(), 16) % parts
 
     def lines(self) -> list[tuple[int, int]]:
         """Spans of the non-blank lines, in code points."""
@@ -54,6 +60,10 @@ class Document:
                 spans.append((start, start + len(line)))
             start += len(line) + 1
         return spans
+
+    def texts(self) -> list[str]:
+        """The non-blank lines."""
+        return [self.text[start:end] for start, end in self.lines()]
 
     def targets(self) -> NDArray[np.int64]:
         """The label of each line as a column number of :class:`detector.Label`."""
@@ -75,34 +85,121 @@ def read_pages(path: Path) -> list[Document]:
     return [_page(record, f"{path}, record {number}") for number, record in read_records(path)]
 
 
+def read_training_pages(folder: Path) -> list[Document]:
+    """The pages to train on in a corpus folder: ``train.jsonl.gz``, and those of its other files, never labelled
+    there, whose labels lie in ``data/labels/extra.jsonl.gz``.
+    """
+    pages = read_pages(folder / "train.jsonl.gz")
+    labels = {record["id"]: record for _, record in read_records(DATA / "labels" / "extra.jsonl.gz")}
+    for name in ("unlabelled.jsonl.gz", "weak.jsonl.gz"):
+        if (folder / name).is_file():
+            for number, record in read_records(folder / name):
+                if record["id"] in labels:
+                    pages.append(_page(record | labels[record["id"]], f"{folder / name}, record {number}"))
+    return pages
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A labelled page as its HTML shows it: ``targets`` are -1 where a paragraph was not among the lines read."""
+
+    page: Page
+    targets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, document: Document, html: bytes) -> Rendering:
+        """Render ``html`` and align its paragraphs with the labelled lines, in order."""
+        page = parse_html(html, document.url or None)
+        line_of = align([paragraph.text for paragraph in page.paragraphs], document.texts())
+        targets = np.where(line_of >= 0, np.append(document.targets(), -1)[line_of], -1)
+        between = np.flatnonzero(line_of < 0)
+        before, after = _next_known(targets, 1), _next_known(targets[::-1], 1)[::-1]
+        targets[between] = np.where(before == after, before, -1)[between]
+        return cls(page, targets)
+
+
+def _next_known(targets: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """For each entry the last one up to it that is not -1; -1 where there is none."""
+    known = np.maximum.accumulate(np.where(targets >= 0, np.arange(len(targets)), -1))
+    return np.where(known >= 0, targets[np.maximum(known, 0)], -1)
+
+
+def align(rendered: Sequence[str], labelled: Sequence[str]) -> NDArray[np.int64]:
+    """For each rendered paragraph the number of the labelled line that it is, -1 if it is none of them.
+
+    Both are in document order; where they differ, whichever finds its like within :data:`_LOOK_AHEAD` goes on.
+    """
+    ours, theirs = [" ".join(text.split()) for text in rendered], [" ".join(text.split()) for text in labelled]
+    line_of = np.full(len(ours), -1, dtype=np.int64)
+    i = j = 0
+    while i < len(ours) and j < len(theirs):
+        if ours[i] == theirs[j]:
+            line_of[i] = j
+            i, j = i + 1, j + 1
+            continue
+        skip_ours = _distance(theirs[j], ours, i)
+        skip_theirs = _distance(ours[i], theirs, j)
+        if min(skip_ours, skip_theirs) >= _LOOK_AHEAD:
+            i, j = i + 1, j + 1
+        elif skip_ours <= skip_theirs:
+            i += skip_ours
+        else:
+            j += skip_theirs
+    return line_of
+
+
+_LOOK_AHEAD = 60
+
+
+def _distance(text: str, among: Sequence[str], start: int) -> int:
+    for step, other in enumerate(among[start : start + _LOOK_AHEAD]):
+        if other == text:
+            return step
+    return _LOOK_AHEAD
+
+
+def render_all(documents: Sequence[Document], folder: Path | None) -> dict[str, Rendering]:
+    """By id, the pages whose HTML lies in ``folder``, rendered and aligned on all cores."""
+    if folder is None:
+        return {}
+    found = Parallel(n_jobs=-1)(delayed(_render)(document, folder) for document in documents)
+    return {document.id: page for document, page in zip(documents, found, strict=True) if page is not None}
+
+
+def _render(document: Document, folder: Path) -> Rendering | None:
+    html = read_html(folder, document)
+    return None if html is None else Rendering.of(document, html)
+
+
+def read_html(folder: Path, document: Document) -> bytes | None:
+    """The HTML of a page, ``html/ID.html.gz`` or ``ID.html``, if it is there."""
+    packed, plain = folder / "html" / f"{document.id}.html.gz", folder / f"{document.id}.html"
+    if packed.is_file():
+        return gzip.decompress(packed.read_bytes())
+    return plain.read_bytes() if plain.is_file() else None
+
+
 def read_own_pages(folder: Path = DATA / "pages") -> list[Document]:
     """The original pages written for the project: ``ID.txt`` beside ``gold.jsonl``."""
     documents = []
     for number, record in read_records(folder / "gold.jsonl"):
         where = f"{folder / 'gold.jsonl'}, record {number}"
-        text = (folder / f"{record['id']}.txt").read_text(encoding="utf-8")
-        own = {key: record[key] for key in ("id", "lang", "labels", "kind", "form", "page_type")}
-        documents.append(_checked(Document(group=record["publication"], text=text, **own), where))
+        path = folder / f"{record.get('id')}.txt"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{where}: its text {path} cannot be read ({error})") from None
+        documents.append(_document(record | {"text": text}, where, group="publication"))
     return documents
 
 
 def read_bank(folder: Path) -> list[Document]:
     """The widgets or passages of a folder of JSON Lines files."""
-    documents = []
-    for path in sorted(folder.glob("*.jsonl")):
-        for number, record in read_records(path):
-            document = Document(
-                id=record["id"],
-                lang=record["lang"],
-                group=record.get("publication", record["id"]),
-                text=record["text"],
-                labels=record["labels"],
-                kind=record["kind"],
-                form="article-zone",
-                place=record.get("place", ""),
-            )
-            documents.append(_checked(document, f"{path}, record {number}"))
-    return documents
+    return [
+        _document(record, f"{path}, record {number}", group="publication" if "publication" in record else "id")
+        for path in sorted(folder.glob("*.jsonl"))
+        for number, record in read_records(path)
+    ]
 
 
 def article_zone(document: Document) -> Document | None:
@@ -130,27 +227,37 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with opener(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield number, json.loads(line)
+                    yield number, _record(line, f"{path}, record {number}")
+    except CorpusError:
+        raise
     except (OSError, EOFError, ValueError) as error:
         raise CorpusError(f"{path}: cannot be read ({error}); see data/README.md for the layout") from error
 
 
-def _page(record: dict[str, Any], where: str) -> Document:
+def _record(line: str, where: str) -> dict[str, Any]:
     try:
-        document = Document(
-            id=record["id"],
-            lang=record.get("lang") or "",
-            group=record["host"],
-            text=record["text"],
-            labels=record["labels"],
-            page_type=record.get("page_type") or "",
-        )
-    except KeyError as error:
-        raise CorpusError(f"{where}: no field {error}; see data/README.md for the layout") from None
-    return _checked(document, where)
+        record = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(f"{where}: not JSON ({error}); one object a line is wanted") from None
+    if not isinstance(record, dict):
+        raise CorpusError(f"{where}: a JSON {type(record).__name__}; one object a line is wanted")
+    return record
 
 
-def _checked(document: Document, where: str) -> Document:
+def _page(record: dict[str, Any], where: str) -> Document:
+    return _document(record, where, group="host")
+
+
+def _document(record: dict[str, Any], where: str, group: str) -> Document:
+    """A checked document; ``group`` names the field that a hold-out must not split."""
+    wanted = {"id": "id", "text": "text", "labels": "labels", "group": group}
+    values: dict[str, str] = {}
+    for name, key in wanted.items():
+        if not isinstance(record.get(key), str):
+            raise CorpusError(f"{where}: no text in field {key!r}; see data/README.md for the layout")
+        values[name] = record[key]
+    others = {name: record.get(name) or "" for name in ("lang", "kind", "form", "page_type", "place", "url")}
+    document = Document(**values, **others)
     lines = len(document.lines())
     if lines != len(document.labels) or set(document.labels) - set(CODES):
         raise CorpusError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from detector.network import Floats
 from detector.page import Page
 from detector.segment import segment
 from training.calibrate import expected_calibration_error
-from training.corpus import Document
+from training.corpus import CorpusError, Document, align, read_html
 
 Predict = Callable[[Sequence[Document]], list[Floats]]
 """Documents to scores: for each an array (lines, 4) of probabilities."""
@@ -33,6 +34,31 @@ def detector_scores(detector: Detector) -> Predict:
         return [_line_scores(document, page) for document, page in zip(documents, pages, strict=True)]
 
     return predict
+
+
+def html_scores(detector: Detector, folder: Path) -> Predict:
+    """Scores of a detector that reads the HTML in a corpus folder, joined to the labelled lines in order.
+
+    A labelled line that our rendering does not have (3 in 10,000) counts as boilerplate.
+    """
+
+    def predict(documents: Sequence[Document]) -> list[Floats]:
+        return [_html_line_scores(detector, document, folder) for document in documents]
+
+    return predict
+
+
+def _html_line_scores(detector: Detector, document: Document, folder: Path) -> Floats:
+    html = read_html(folder, document)
+    if html is None:
+        raise CorpusError(f"{folder}: no HTML of page {document.id}; see data/README.md for the layout")
+    page = detector.label_html(html, document.url)
+    line_of = align([paragraph.text for paragraph in page.paragraphs], document.texts())
+    scores = np.zeros((len(document.labels), len(LABELS)), dtype=np.float32)
+    scores[:, LABELS.index(Label.BOILERPLATE)] = 1
+    assert page.scores is not None
+    scores[line_of[line_of >= 0]] = page.scores[line_of >= 0]
+    return scores
 
 
 def _line_scores(document: Document, page: Page) -> Floats:

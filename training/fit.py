@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from detector.network import Floats, Ints, Layer
 from detector.segment import segment
 from training.calibrate import Calibration, calibrate, preset_thresholds
 from training.compose import Bank, Composer, Mixture, Piece
-from training.corpus import Document
+from training.corpus import Document, Rendering
 from training.network import NetworkSettings, network_of
 from training.pipeline import HashedTfidf, PageFeatures, PageNetwork, Rows, pipeline
 
@@ -32,7 +34,7 @@ class Settings:
     """What training can be told. Each default is the best of the values tried (``training/README.md``)."""
 
     seed: int = 1
-    epochs: int = 12
+    epochs: int = 18
     least_groups: float = 3
     group_share: float = 0.02
     """An n-gram needs to occur on ``least_groups`` hosts and publications of its language, plus this share."""
@@ -40,6 +42,37 @@ class Settings:
     """Times that each page written for the project enters an epoch: they are few, and the mission's own case."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
     mixture: Mixture = field(default_factory=Mixture)
+
+    def changed(self, changes: Sequence[str]) -> Settings:
+        """These settings with changes as in ``epochs=4`` or ``network.dilations=[1,2,4]``.
+
+        Raises ``ValueError`` for a name that is no setting and a value of another type.
+        """
+        settings = self
+        for change in changes:
+            name, _, value = change.partition("=")
+            part, _, last = name.rpartition(".")
+            holder: Any = getattr(settings, part, None) if part else settings
+            if not dataclasses.is_dataclass(holder) or last not in {known.name for known in dataclasses.fields(holder)}:
+                raise ValueError(f"{change!r}: no such setting; see Settings, NetworkSettings, Mixture in training/")
+            new = _parsed(change, value, getattr(holder, last))
+            holder = dataclasses.replace(holder, **{last: new})  # type: ignore[type-var]
+            settings = dataclasses.replace(settings, **{part: holder}) if part else holder
+        return settings
+
+
+def _parsed(change: str, value: str, default: object) -> object:
+    try:
+        new = json.loads(value)
+    except ValueError:
+        raise ValueError(f"{change!r}: the value is not a number or a list of numbers") from None
+    if isinstance(new, list):
+        new = tuple(new)
+    elif isinstance(new, int) and isinstance(default, float):
+        new = float(new)
+    if type(new) is not type(default):
+        raise ValueError(f"{change!r}: a value like {default!r} is wanted")
+    return new
 
 
 @dataclass(frozen=True)
@@ -59,6 +92,8 @@ class Sources:
     own: Sequence[Document]
     widgets: Sequence[Document]
     passages: Sequence[Document]
+    renderings: Mapping[str, Rendering] = field(default_factory=dict)
+    """By id, the pages whose HTML is known."""
 
     def documents(self) -> list[Document]:
         """All of it, in the order of the rows that it becomes."""
@@ -66,7 +101,11 @@ class Sources:
 
     def part(self, keep: Callable[[Document], bool]) -> Sources:
         """Those documents that ``keep`` says yes to."""
-        return Sources(*(list(filter(keep, part)) for part in (self.pages, self.own, self.widgets, self.passages)))
+        pages, own, widgets, passages = (
+            [document for document in part if keep(document)]
+            for part in (self.pages, self.own, self.widgets, self.passages)
+        )
+        return Sources(pages, own, widgets, passages, self.renderings)
 
 
 @dataclass(frozen=True)
@@ -80,34 +119,43 @@ class _Hashed:
     own: list[Piece]
     widgets: list[Piece]
     passages: list[Piece]
+    rendered: list[Piece | None]
+    """For each page and own page, as its HTML shows it."""
 
     @classmethod
     def of(cls, sources: Sources) -> _Hashed:
         documents = sources.documents()
         pages = [segment(document.text) for document in documents]
+        targets = [document.targets()[document.line_of(page)] for document, page in zip(documents, pages, strict=True)]
+        shown = [document for document in documents if document.id in sources.renderings]
+        pages += [sources.renderings[document.id].page for document in shown]
+        targets += [sources.renderings[document.id].targets for document in shown]
+        owners = documents + shown
         rows = PageFeatures().transform(pages)
-        ends = np.cumsum(rows.sizes)
+        sizes = rows.features.sizes
         pieces = [
-            Piece(
-                lines=np.arange(end - len(page), end),
-                targets=document.targets()[document.line_of(page)],
-                blanks=page.blanks,
-                lang=document.lang,
-                place=document.place,
-            )
-            for document, page, end in zip(documents, pages, ends.tolist(), strict=True)
+            Piece(np.arange(end - len(page), end), target, page.blanks, owner.lang, owner.place, bool(page.markup))
+            for owner, page, target, end in zip(owners, pages, targets, np.cumsum(sizes).tolist(), strict=True)
         ]
-        parts = (sources.pages, sources.own, sources.widgets, sources.passages)
-        counts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
-        by_part = [pieces[start:end] for start, end in pairwise(counts)]
-        groups = np.repeat(_numbers([document.group for document in documents]), rows.sizes)
-        languages = np.repeat(_numbers([document.lang for document in documents]), rows.sizes)
-        return cls(rows, groups, languages, *by_part)
+        by_id = {document.id: piece for document, piece in zip(shown, pieces[len(documents) :], strict=True)}
+        left = iter(pieces)
+        return cls(
+            rows,
+            groups=np.repeat(_numbers([owner.group for owner in owners]), sizes),
+            languages=np.repeat(_numbers([owner.lang for owner in owners]), sizes),
+            pages=list(islice(left, len(sources.pages))),
+            own=list(islice(left, len(sources.own))),
+            widgets=list(islice(left, len(sources.widgets))),
+            passages=list(islice(left, len(sources.passages))),
+            rendered=[by_id.get(document.id) for document in (*sources.pages, *sources.own)],
+        )
 
     def composer(self, settings: Settings) -> Composer:
         pages = self.pages + self.own * settings.own_copies
+        real = len(self.pages)
+        rendered = self.rendered[:real] + self.rendered[real:] * settings.own_copies
         bank = Bank.of(self.widgets, self.passages)
-        return Composer(pages, bank, settings.mixture, random.Random(settings.seed))
+        return Composer(pages, rendered, bank, settings.mixture, random.Random(settings.seed))
 
 
 def _numbers(names: Sequence[str]) -> Ints:
@@ -133,7 +181,7 @@ def fit(sources: Sources, settings: Settings, report: Report) -> Fitted:
 
 
 def _held_out(document: Document) -> bool:
-    return document.part_of(CALIBRATION_FOLDS) == 0
+    return document.part_of(CALIBRATION_FOLDS, "calibration") == 0
 
 
 def _learn(sources: Sources, settings: Settings, name: str, report: Report) -> tuple[HashedTfidf, PageNetwork]:
@@ -156,7 +204,9 @@ def _score(probe: tuple[HashedTfidf, PageNetwork], sources: Sources, settings: S
     hashed = _Hashed.of(sources)
     drawn = [page for page, _ in hashed.composer(settings).epoch()]
     inputs = tfidf.transform(hashed.rows).drawn(drawn)
-    return network.decision_function(inputs), np.concatenate([page.targets for page in drawn]), inputs.lengths
+    targets = np.concatenate([page.targets for page in drawn])
+    known = targets >= 0
+    return network.decision_function(inputs)[known], targets[known], inputs.features.lengths[known]
 
 
 def export(tfidf: HashedTfidf, network: PageNetwork, calibration: Calibration, card: dict[str, Any]) -> Model:

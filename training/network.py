@@ -41,6 +41,10 @@ class NetworkSettings:
     row_dropout: float = 0.15
     vector_dropout: float = 0.2
     dropout: float = 0.2
+    smoothing: float = 0.03
+    """Share of each target that is spread over all labels (Szegedy et al. 2016)."""
+    averaged: int = 6
+    """The parameters are the mean of those after each of the last epochs (Izmailov et al. 2018)."""
     own_weight: float = 0.3
     """Weight of the loss of a paragraph's own words read alone, beside the loss of the page's reading."""
 
@@ -48,7 +52,7 @@ class NetworkSettings:
 @dataclass(frozen=True)
 class Batch:
     """Paragraphs of a few pages: TF-IDF ``words`` (n, k), ``levels`` (n, features; columns of the shape table),
-    ``numbers`` (n, 8), ``sizes`` of the pages, ``targets`` (n) and ``weights`` (n).
+    ``numbers`` (n, 18), ``sizes`` of the pages, ``targets`` (n) and ``weights`` (n).
     """
 
     words: sp.csr_matrix
@@ -116,11 +120,15 @@ def loss_and_gradients(
 ) -> tuple[float, Parameters, Ints]:
     """Weighted mean cross-entropy, its gradients, and which rows of ``words`` the gradient ``words`` is of.
 
-    With ``rng``, dropout is applied (Srivastava et al. 2014); without, the loss is that of prediction.
+    With ``rng``, dropout is applied (Srivastava et al. 2014).
     """
     trace = _forward(parameters, batch, settings, _Dropout(rng))
-    loss, error = _cross_entropy(trace.rows @ parameters["output"] + parameters["output.bias"], batch)
-    own_loss, own_error = _cross_entropy(trace.own_in @ parameters["own"] + parameters["own.bias"], batch)
+    logits, own_logits = (
+        trace.rows @ parameters["output"] + parameters["output.bias"],
+        trace.own_in @ parameters["own"] + parameters["own.bias"],
+    )
+    loss, error = _cross_entropy(logits, batch, settings.smoothing)
+    own_loss, own_error = _cross_entropy(own_logits, batch, 0.0)
     own_error *= np.float32(settings.own_weight)
     gradients: Parameters = {
         "output": trace.rows.T @ error,
@@ -237,14 +245,14 @@ def _floats(values: NDArray[Any]) -> Floats:
     return values
 
 
-def _cross_entropy(logits: NDArray[Any], batch: Batch) -> tuple[float, Floats]:
+def _cross_entropy(logits: NDArray[Any], batch: Batch, smoothing: float) -> tuple[float, Floats]:
     """Weighted mean cross-entropy and its gradient by the logits."""
     n = np.float32(max(len(batch.targets), 1))
     scores = softmax(_floats(logits))
-    each = np.arange(len(batch.targets))
-    loss = -np.log(np.maximum(scores[each, batch.targets], 1e-30)) * batch.weights
-    scores[each, batch.targets] -= 1
-    return float(loss.sum() / n), scores * (batch.weights / n)[:, None]
+    wanted = np.full_like(scores, smoothing / scores.shape[1])
+    wanted[np.arange(len(batch.targets)), batch.targets] += 1 - smoothing
+    loss = -(wanted * np.log(np.maximum(scores, 1e-30))).sum(axis=1) * batch.weights
+    return float(loss.sum() / n), (scores - wanted) * (batch.weights / n)[:, None]
 
 
 def _convolve_back(back: Floats, dilation: int, edges: Edges) -> Floats:
@@ -314,6 +322,8 @@ def learn(
 ) -> Parameters:
     """Take a step a batch over ``count`` epochs; ``report`` is told of each epoch and its mean loss."""
     optimiser = _Adam(parameters)
+    first_averaged = count - max(1, min(settings.averaged, count))
+    total = {name: np.zeros_like(value) for name, value in parameters.items()}
     for number, batches in enumerate(epochs):
         losses = []
         for i, batch in enumerate(batches):
@@ -323,4 +333,7 @@ def learn(
             optimiser.step(gradients, met, settings, pace)
             losses.append(loss)
         report(number, float(np.mean(losses)))
-    return parameters
+        if number >= first_averaged:
+            for name, value in parameters.items():
+                total[name] += value / np.float32(count - first_averaged)
+    return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,15 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.pipeline import Pipeline
 
 from detector.features import (
-    FAMILIES,
     HASH_BITS,
     NO_BUCKET,
     SHAPE_OFFSETS,
-    SHAPES,
+    Bags,
     Features,
-    Words,
-    blank_levels,
-    cohesion,
+    page_levels,
+    page_numbers,
 )
 from detector.labels import LABELS
 from detector.model import rarity
@@ -37,49 +35,75 @@ SHAPE_LEVELS = int(SHAPE_OFFSETS[-1])
 
 @dataclass(frozen=True)
 class Rows:
-    """Raw features of many pages: n-gram ``counts`` (n, 2**bits), ``levels`` (n, features; columns of the one-hot
-    shape table), ``numbers`` (n, 8), the ``words``, the ``lengths`` of paragraphs and the ``sizes`` of pages.
+    """Many pages as read: n-gram ``counts`` and ``markup`` counts (n, 2**bits), and the other ``features``, in which
+    the n-grams' and markup's own bags are left empty.
     """
 
     counts: sp.csr_matrix
-    levels: NDArray[np.int32]
-    numbers: Floats
-    words: Words
-    lengths: Ints
-    sizes: Ints
+    markup: sp.csr_matrix
+    features: Features
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several runs of pages, one after another."""
+        features = [part.features for part in parts]
+        arrays = ("levels", "numbers", "content", "lengths", "blanks", "markup_numbers", "sizes")
+        together = {name: np.concatenate([getattr(part, name) for part in features]) for name in arrays}
+        words = Bags.joined([part.words for part in features])
+        return cls(
+            sp.vstack([part.counts for part in parts], format="csr"),
+            sp.vstack([part.markup for part in parts], format="csr"),
+            Features(ngrams=_NO_BAGS, markup=_NO_BAGS, words=words, **together),
+        )
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the network reads: ``tfidf`` (n, k) in place of counts, and the ``rarity`` of each word in ``words``; the
-    rest as in :class:`Rows`.
+    """What the network reads: TF-IDF rows, of words and of words with markup, one above the other: ``tfidf``
+    (2 n, k); the ``rarity`` of each word in ``features.words``; the rest as in :class:`Rows`.
     """
 
     tfidf: sp.csr_matrix
-    levels: NDArray[np.int32]
-    numbers: Floats
-    words: Words
     rarity: Floats
-    lengths: Ints
-    sizes: Ints
+    features: Features
 
     def drawn(self, pages: Sequence[Piece]) -> Inputs:
-        """The rows of pages that were composed of these rows, with the blank lines that they have there."""
+        """The rows of pages that were composed of these rows, with the blank lines and the markup that they have."""
         lines = np.concatenate([page.lines for page in pages])
-        words = Words(np.arange(len(self.words.buckets), dtype=np.int32), self.words.first).take(lines)
-        return Inputs(
-            tfidf=self.tfidf[lines],
-            levels=_with_blanks(self.levels[lines], [page.blanks for page in pages]),
-            numbers=self.numbers[lines],
-            words=Words(self.words.buckets[words.buckets], words.first),
-            rarity=self.rarity[words.buckets],
-            lengths=self.lengths[lines],
-            sizes=np.array([len(page) for page in pages], dtype=np.int64),
+        sizes = np.array([len(page) for page in pages], dtype=np.int64)
+        with_markup = np.repeat([page.markup for page in pages], sizes)
+        index, first = self.features.words.index(lines)
+        known = self.features
+        features = replace(
+            known,
+            words=Bags(known.words.buckets[index], first),
+            levels=known.levels[lines],
+            numbers=known.numbers[lines],
+            content=known.content[lines],
+            lengths=known.lengths[lines],
+            blanks=np.concatenate([page.blanks for page in pages]),
+            markup_numbers=known.markup_numbers[lines] * with_markup[:, None].astype(np.float32),
+            sizes=sizes,
         )
+        read = lines + with_markup * len(known.lengths)
+        return Inputs(self.tfidf[read], self.rarity[index], features)
 
-    def all_numbers(self) -> Floats:
-        """Numbers of the shape and of cohesion (n, 13)."""
-        return np.hstack([self.numbers, cohesion(self.words, self.rarity, self.lengths, self.sizes)])
+    def words(self) -> sp.csr_matrix:
+        """TF-IDF rows (n, k) of drawn pages, or of pages as they are: with the markup that they have."""
+        n = len(self.features.lengths)
+        return self.tfidf if self.tfidf.shape[0] == n else self.tfidf[n:]
+
+    def levels(self) -> NDArray[np.int32]:
+        """Levels (n, features) as columns of the table of all levels."""
+        known = self.features
+        placed = page_levels(known.blanks, known.content, known.sizes)
+        return np.hstack([known.levels, placed]) + SHAPE_OFFSETS[:-1].astype(np.int32)
+
+    def numbers(self) -> Floats:
+        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        known = self.features
+        placed = page_numbers(known.content, known.words, self.rarity, known.lengths, known.sizes)
+        return np.hstack([known.numbers, placed, known.markup_numbers])
 
 
 class PageFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -91,22 +115,25 @@ class PageFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, pages: Sequence[Page]) -> Rows:
         """Hash and measure ``pages``."""
-        counts = [sp.csr_matrix((0, 1 << HASH_BITS), dtype=np.float32)]
-        read = [Features.of(pages[i : i + _HASHED_AT_ONCE]) for i in range(0, len(pages), _HASHED_AT_ONCE)]
-        for part in read:
-            ones = np.ones(part.buckets.size, dtype=np.float32)
-            table = (ones, part.buckets.ravel(), part.tokens.first * len(FAMILIES))
-            counts.append(sp.csr_matrix(table, shape=(len(part.lengths), 1 << HASH_BITS)))
-            counts[-1].sum_duplicates()
-        words = np.concatenate([np.zeros(1, dtype=np.int64), *(np.diff(part.words.first) for part in read)])
-        return Rows(
-            counts=sp.vstack(counts, format="csr"),
-            levels=np.vstack([part.shape.levels for part in read]) + SHAPE_OFFSETS[:-1].astype(np.int32),
-            numbers=np.vstack([part.shape.numbers for part in read]),
-            words=Words(np.concatenate([part.words.buckets for part in read]), np.cumsum(words)),
-            lengths=np.concatenate([part.lengths for part in read]),
-            sizes=np.concatenate([part.sizes for part in read]),
-        )
+        runs = [pages[i : i + _HASHED_AT_ONCE] for i in range(0, len(pages), _HASHED_AT_ONCE)]
+        return Rows.joined([self._read(run) for run in runs])
+
+    def _read(self, pages: Sequence[Page]) -> Rows:
+        features = Features.of(pages)
+        counts, markup = _counts(features.ngrams), _counts(features.markup)
+        return Rows(counts, markup, replace(features, ngrams=_NO_BAGS, markup=_NO_BAGS))
+
+
+_NO_BAGS = Bags(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
+
+
+def _counts(bags: Bags) -> sp.csr_matrix:
+    """How often each bucket is in each paragraph's bag."""
+    a_token = bags.buckets.shape[1] if bags.buckets.ndim == 2 else 1
+    table = (np.ones(bags.buckets.size, dtype=np.float32), bags.buckets.ravel(), bags.first * a_token)
+    counts = sp.csr_matrix(table, shape=(len(bags.first) - 1, 1 << HASH_BITS))
+    counts.sum_duplicates()
+    return counts
 
 
 class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -118,9 +145,10 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     n-grams' squared idf, once for each time that they occur.
     """
 
-    def __init__(self, least_groups: float = 4, group_share: float = 0.02) -> None:
+    def __init__(self, least_groups: float = 3, group_share: float = 0.02, least_markup_groups: int = 8) -> None:
         self.least_groups = least_groups
         self.group_share = group_share
+        self.least_markup_groups = least_markup_groups
 
     def fit(self, rows: Rows, groups: Ints, languages: Ints) -> HashedTfidf:
         """Learn buckets and idf from ``rows``; ``groups`` and ``languages`` have a number a row."""
@@ -129,22 +157,28 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             members = np.flatnonzero(languages == language)
             count, spread = _spread(rows.counts[members], groups[members])
             kept |= spread >= self.least_groups + self.group_share * count
+        # Markup is written in one language, by few authors: what a site shares with some others is a habit.
+        kept |= _spread(rows.markup, groups)[1] >= self.least_markup_groups
         kept[NO_BUCKET] = False
         self.buckets_ = np.flatnonzero(kept).astype(np.int32)
-        frequency = np.bincount(rows.counts.indices, minlength=len(kept))[self.buckets_]
-        self.idf_ = (np.log((1 + len(groups)) / (1 + frequency)) + 1).astype(np.float32)
+        frequency = np.bincount(rows.counts.indices, minlength=len(kept))
+        frequency += np.bincount(rows.markup.indices, minlength=len(kept))
+        self.idf_ = (np.log((1 + len(groups)) / (1 + frequency[self.buckets_])) + 1).astype(np.float32)
         return self
 
     def transform(self, rows: Rows) -> Inputs:
-        """TF-IDF rows (n, buckets)."""
-        counts = rows.counts[:, self.buckets_]
-        norms = np.sqrt(np.maximum(counts @ self.idf_**2, 1e-12)).astype(np.float32)
-        tfidf = sp.diags_array(1 / norms) @ counts @ sp.diags_array(self.idf_)
+        """TF-IDF rows: of the words, and below them of words and markup, each of norm 1."""
+        words, markup = self._weighed(rows.counts), self._weighed(rows.markup)
         slots = np.zeros(rows.counts.shape[1], dtype=np.int32)
         slots[self.buckets_] = np.arange(1, len(self.buckets_) + 1)
-        rare = rarity(self.idf_)[slots[rows.words.buckets]]
-        tfidf = sp.csr_matrix(tfidf, dtype=np.float32)
-        return Inputs(tfidf, rows.levels, rows.numbers, rows.words, rare, rows.lengths, rows.sizes)
+        rare = rarity(self.idf_)[slots[rows.features.words.buckets]]
+        both = sp.vstack([words, words + markup], format="csr", dtype=np.float32)
+        return Inputs(sp.csr_matrix(both), rare, rows.features)
+
+    def _weighed(self, counts: sp.csr_matrix) -> sp.csr_matrix:
+        counts = counts[:, self.buckets_]
+        norms = np.sqrt(np.maximum(counts @ self.idf_**2, 1e-12)).astype(np.float32)
+        return sp.diags_array(1 / norms) @ counts @ sp.diags_array(self.idf_)
 
 
 def _spread(counts: sp.csr_matrix, groups: Ints) -> tuple[int, Ints]:
@@ -167,7 +201,7 @@ class PageNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Learn from the pages that ``composer`` draws out of the rows of ``inputs``."""
         rng = np.random.default_rng(self.seed)
         self.classes_ = np.arange(len(LABELS))
-        numbers = inputs.all_numbers()
+        numbers = inputs.numbers()
         self.mean_ = numbers.mean(axis=0)
         self.deviation_ = numbers.std(axis=0) + np.float32(1e-6)
         sizes = (inputs.tfidf.shape[1], SHAPE_LEVELS, numbers.shape[1], len(LABELS))
@@ -185,32 +219,25 @@ class PageNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _batch(self, inputs: Inputs, drawn: Sequence[tuple[Piece, float]]) -> Batch:
         part = inputs.drawn([page for page, _ in drawn])
-        weights = np.array([weight for _, weight in drawn], dtype=np.float32)
+        sizes = part.features.sizes
         targets = np.concatenate([page.targets for page, _ in drawn])
-        numbers = self._standardised(part.all_numbers())
-        return Batch(part.tfidf, part.levels, numbers, part.sizes, targets, np.repeat(weights, part.sizes))
+        weights = np.repeat(np.array([weight for _, weight in drawn], dtype=np.float32), sizes)
+        weights *= targets >= 0
+        numbers = self._standardised(part.numbers())
+        return Batch(part.tfidf, part.levels(), numbers, sizes, np.maximum(targets, 0), weights)
 
     def _standardised(self, numbers: Floats) -> Floats:
         return np.asarray((numbers - self.mean_) / self.deviation_, dtype=np.float32)
 
     def decision_function(self, inputs: Inputs) -> Floats:
         """Logits (n, 4), not yet calibrated."""
-        rows = vectors(self.parameters_, inputs.tfidf, inputs.levels, self._standardised(inputs.all_numbers()))
-        return network_of(self.parameters_, self.settings.dilations).logits(rows, inputs.sizes)
+        numbers = self._standardised(inputs.numbers())
+        rows = vectors(self.parameters_, inputs.words(), inputs.levels(), numbers)
+        return network_of(self.parameters_, self.settings.dilations).logits(rows, inputs.features.sizes)
 
     def predict_proba(self, inputs: Inputs) -> Floats:
         """Probabilities (n, 4), not yet calibrated."""
         return softmax(self.decision_function(inputs))
-
-
-def _with_blanks(levels: NDArray[np.int32], blanks: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """``levels`` as they are when the pages' paragraphs have these blank lines before them."""
-    levels = levels.copy()
-    names = list(SHAPES)
-    for name, column in zip(("blank lines before", "blank lines after"), blank_levels(blanks), strict=True):
-        feature = names.index(name)
-        levels[:, feature] = SHAPE_OFFSETS[feature] + column
-    return levels
 
 
 def _quantise(words: Floats) -> Floats:

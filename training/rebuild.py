@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def rebuild(labels: Path, clones: Path, out: Path, report: Callable[[str], None]
     for done, (number, record) in enumerate(records, 1):
         try:
             pages.append(_page(record, clones))
-        except CorpusError as error:
+        except (CorpusError, OSError, EOFError, KeyError, zlib.error) as error:
             failed.append(f"{labels}, record {number} ({record.get('id')}): {error}")
         if done % 100 == 0 or done == len(records):
             report(f"{labels.name}: {done:,} of {len(records):,} pages, {len(failed):,} left out")
@@ -93,12 +94,17 @@ def rebuild(labels: Path, clones: Path, out: Path, report: Callable[[str], None]
 def _page(record: dict[str, Any], clones: Path) -> dict[str, Any]:
     text = render(_html(record, clones))
     hashes = "".join(line_hash(line) for line in text.split("\n") if line.strip())
-    if hashes != record["hashes"]:
-        wrong = next(
-            (i for i in range(0, len(hashes), HASH_CHARS) if hashes[i : i + 6] != record["hashes"][i : i + 6]), 0
-        )
-        raise CorpusError(f"its line {wrong // HASH_CHARS + 1} is not the one that was labelled")
+    _compare(hashes, record["hashes"])
     return {key: record[key] for key in POINTER} | {"text": text, "labels": record["labels"]}
+
+
+def _compare(hashes: str, labelled: str) -> None:
+    ours, theirs = ([text[i : i + HASH_CHARS] for i in range(0, len(text), HASH_CHARS)] for text in (hashes, labelled))
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=False), 1):
+        if one != other:
+            raise CorpusError(f"its line {number} is not the one that was labelled")
+    if len(ours) != len(theirs):
+        raise CorpusError(f"it has {len(ours)} lines, {len(theirs)} were labelled")
 
 
 def _html(record: dict[str, Any], clones: Path) -> bytes:

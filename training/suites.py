@@ -21,6 +21,8 @@ class Suite:
     part: str
     """``dev`` or ``pages``: what a model must not have been trained on."""
     read: Callable[[Path | None], list[Document]]
+    html: bool = False
+    """Whether the pages are labelled from their HTML."""
 
 
 def _dev(corpus: Path | None) -> list[Document]:
@@ -39,7 +41,7 @@ OWN_PARTS = 4
 
 def held_out(page: Document) -> bool:
     """Whether a page of ``data/pages`` is one to measure on."""
-    return page.part_of(OWN_PARTS) == 0
+    return page.part_of(OWN_PARTS, "evaluation") == 0
 
 
 def _own(keep: Callable[[Document], bool]) -> Callable[[Path | None], list[Document]]:
@@ -54,6 +56,7 @@ SUITES = {
     suite.name: suite
     for suite in (
         Suite("dev", "whole pages of hosts never seen, as plain text", "dev", _dev),
+        Suite("html", "the same pages from their HTML", "dev", _dev, html=True),
         Suite("zone", "the same pages, only the article's part", "dev", _zone),
         Suite(
             "appeals",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -22,7 +23,7 @@ PASSAGES = [piece("EE", 2000), piece("EEE", 2010)]
 
 def composer(seed: int = 1, bank: Bank | None = None, **changes) -> Composer:
     mixture = Mixture(written=20, **changes)
-    return Composer(PAGES, bank or Bank.of(WIDGETS, PASSAGES), mixture, random.Random(seed))
+    return Composer(PAGES, [None] * len(PAGES), bank or Bank.of(WIDGETS, PASSAGES), mixture, random.Random(seed))
 
 
 def owner(line: int) -> int:
@@ -61,7 +62,7 @@ def test_widgets_stay_whole():
             if number in owners:
                 start = owners.index(number)
                 inside = page.lines[start : start + len(lines)].tolist()
-                assert inside == lines or not set(inside).isdisjoint(lines)
+                assert inside == lines
                 found.add(number)
     assert found == widgets.keys()
 
@@ -83,22 +84,45 @@ def test_pages_of_a_language_without_a_bank_get_nothing():
 
 
 def test_without_shares_whole_pages_stay_as_they_are():
-    mixture = Mixture(furniture_share=0.0, lost_blanks=0.0, written=0, graft_share=0.0, tail_share=0.0)
-    pages = [page for page, _ in Composer(PAGES, Bank.of(WIDGETS, PASSAGES), mixture, random.Random(1)).epoch()]
+    mixture = Mixture(
+        splice_share=0.0,
+        furniture_share=0.0,
+        thinned_share=0.0,
+        lost_blanks=0.0,
+        written=0,
+        graft_share=0.0,
+        tail_share=0.0,
+    )
+    pages = [
+        page
+        for page, _ in Composer(
+            PAGES, [None] * len(PAGES), Bank.of(WIDGETS, PASSAGES), mixture, random.Random(1)
+        ).epoch()
+    ]
     lines = sorted(page.lines.tolist() for page in pages)
     zones = [list(range(3, 9)), list(range(101, 105)), list(range(300, 304))]
     assert lines == sorted([*(page.lines.tolist() for page in PAGES), *zones])
 
 
 def test_a_long_page_enters_in_part():
-    long = Composer([piece("E" * 1000)], Bank.of([], []), Mixture(longest=50), random.Random(1))
+    long = Composer([piece("E" * 1000)], [None], Bank.of([], []), Mixture(longest=50), random.Random(1))
     for page, _ in long.epoch():
         assert len(page) <= 50
 
 
+def test_pages_are_read_as_html_where_it_is_known():
+    shown = [dataclasses.replace(piece("BBEEEERB", 5000), markup=True), None, None, None]
+    drawer = Composer(PAGES, shown, Bank.of(WIDGETS, PASSAGES), Mixture(markup_share=1.0), random.Random(1))
+    drawn = [page for page, _ in drawer.epoch()]
+    assert any(page.markup for page in drawn)
+    for page in drawn:
+        assert page.markup == (page.lines >= 5000).any()
+        assert not page.markup or (page.lines >= 5000).all()
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_editorial_lines_are_never_dropped_as_furniture(share):
-    drawer = composer(furniture_share=share)
+    drawer = composer(furniture_share=share, splice_share=0.0, thinned_share=0.0)
     whole = [page for page, _ in drawer.epoch() if owner(page.lines[0]) < 10 and 0 in page.lines]
     for page in whole:
         assert set(range(3, 9)) <= set(page.lines.tolist())

@@ -7,14 +7,18 @@ from collections import Counter
 import pytest
 
 from detector import segment
+from detector.html import parse_html
 from detector.labels import CODES
 from training.corpus import (
     DATA,
     CorpusError,
     Document,
+    Rendering,
+    align,
     article_zone,
     corpus_hash,
     read_bank,
+    read_html,
     read_own_pages,
     read_pages,
 )
@@ -76,7 +80,7 @@ def test_the_article_zone_reaches_from_the_first_to_the_last_editorial_line():
 
 def test_parts_keep_a_publication_together_and_the_hash_tells_texts_apart():
     pages = [Document(str(n), "en", "same", "x", "E") for n in range(5)]
-    assert len({page.part_of(7) for page in pages}) == 1
+    assert len({page.part_of(7, "one") for page in pages}) == 1
     assert corpus_hash(pages) == corpus_hash(list(pages))
     assert corpus_hash(pages) != corpus_hash(pages[::-1])
 
@@ -105,3 +109,40 @@ def test_no_text_is_in_the_labels_of_the_corpus():
                 }  # fmt: skip
                 assert set(record["labels"]) <= set(CODES)
                 assert len(record["hashes"]) == 6 * len(record["labels"])
+
+
+def test_hold_outs_for_several_purposes_are_independent():
+    pages = read_own_pages()
+    both = [page for page in pages if page.part_of(4, "evaluation") and page.part_of(8, "calibration") == 0]
+    assert len(both) > len(pages) / 16
+
+
+@pytest.mark.parametrize(
+    ("rendered", "labelled", "line_of"),
+    [
+        ("abc", "abc", [0, 1, 2]),
+        ("xabxcx", "abc", [-1, 0, 1, -1, 2, -1]),
+        ("ac", "abc", [0, 2]),
+        ("aXc", "abc", [0, -1, 2]),
+        ("", "abc", []),
+        ("abc", "", [-1, -1, -1]),
+    ],
+)
+def test_rendered_lines_find_the_labelled_ones(rendered, labelled, line_of):
+    assert align(list(rendered), list(labelled)).tolist() == line_of
+
+
+def test_html_originals_are_rendered_as_they_were_labelled():
+    known = 0
+    for document in read_own_pages():
+        html = read_html(DATA / "pages", document)
+        if html is not None:
+            page = parse_html(html)
+            line_of = align([paragraph.text for paragraph in page.paragraphs], document.texts())
+            # One line of two pages holds buttons or letters in a row, which are paragraphs of their own here.
+            assert len(set(line_of[line_of >= 0])) >= len(document.labels) - 1, document.id
+            assert Rendering.of(document, html).targets[line_of >= 0].tolist() == [
+                document.targets()[line] for line in line_of[line_of >= 0]
+            ]
+            known += 1
+    assert known >= 15

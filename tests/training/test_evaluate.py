@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detector import segment
 from training.calibrate import calibrate, expected_calibration_error, preset_thresholds
 from training.corpus import Document
 from training.evaluate import detector_scores, evaluate, table
@@ -65,7 +66,9 @@ def test_joined_lines_take_their_paragraphs_scores(detector):
     text = f"{wrapped}\n\n{wrapped}\n"
     document = Document("w", "en", "w.example", text, "E" * 8)
     (scores,) = detector_scores(detector)([document])
-    assert scores.shape == (8, 4)
+    assert len(segment(text)) == 2
+    assert (scores[:4] == scores[0]).all()
+    assert (scores[4:] == scores[4]).all()
 
 
 def test_calibration_undoes_overconfidence():

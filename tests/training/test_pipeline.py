@@ -4,15 +4,17 @@ import numpy as np
 
 from detector import segment
 from detector.features import Features
+from detector.html import parse_html
 from detector.network import softmax
 from tests.conftest import TINY
-from training.corpus import read_own_pages
+from training.corpus import DATA, read_own_pages
 from training.fit import fit
 from training.pipeline import HashedTfidf, PageFeatures
 
 
 def test_the_exported_model_gives_the_pipelines_scores(tiny):
     pages = [segment(document.text) for document in read_own_pages()[:40]]
+    pages += [parse_html(path.read_bytes()) for path in sorted((DATA / "pages").glob("*.html"))]
     calibrated = softmax(
         np.log(np.maximum(tiny.pipeline.predict_proba(pages), 1e-30)) / tiny.calibration.temperature
         + tiny.calibration.prior
@@ -34,7 +36,7 @@ def test_only_n_grams_of_several_groups_have_weights():
     pages = [segment(text) for text in ("alpha beta", "alpha beta", "alpha", "beta beta beta")]
     rows = PageFeatures().transform(pages)
     tfidf = HashedTfidf(least_groups=3, group_share=0.0).fit(rows, np.array([0, 1, 2, 0]), np.zeros(4, dtype=int))
-    alpha, beta = (int(Features.of([segment(word)]).buckets[0, 0]) for word in ("alpha", "beta"))
+    alpha, beta = (int(Features.of([segment(word)]).ngrams.buckets[0, 0]) for word in ("alpha", "beta"))
     assert alpha in tfidf.buckets_
     assert beta not in tfidf.buckets_
 
@@ -43,7 +45,7 @@ def test_a_language_with_many_groups_asks_for_more():
     pages = [segment("alpha")] * 4 + [segment("gamma")] * 30
     rows = PageFeatures().transform(pages)
     groups, languages = np.arange(34), np.zeros(34, dtype=int)
-    alpha = int(Features.of([segment("alpha")]).buckets[0, 0])
+    alpha = int(Features.of([segment("alpha")]).ngrams.buckets[0, 0])
     assert alpha in HashedTfidf(3, 0.02).fit(rows, groups, languages).buckets_
     assert alpha not in HashedTfidf(3, 0.1).fit(rows, groups, languages).buckets_
     languages[:4] = 1

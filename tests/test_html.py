@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.html import decode_html, parse_html
+
+
+def texts(html, **kwargs):
+    return [paragraph.text for paragraph in parse_html(html, **kwargs).paragraphs]
+
+
+def test_blocks_are_paragraphs_and_inline_elements_are_not():
+    html = "<div>One <b>and</b> <a href='/'>two</a></div><p>Three<br>four</p><section>Five<div>six</div>seven</section>"
+    assert texts(html) == ["One and two", "Three", "four", "Five", "six", "seven"]
+
+
+def test_what_no_reader_sees_is_left_out():
+    html = (
+        "<head><title>T</title></head><script>var a</script><style>p{}</style><template>no</template><noscript>no"
+        "</noscript><p>yes</p><textarea>no</textarea><select><option>no</select><svg><text>no</text></svg>"
+    )
+    assert texts(html) == ["yes"]
+
+
+def test_hidden_text_is_marked_and_kept():
+    page = parse_html(
+        "<p>a</p><div hidden><p>b</p></div><p style='display: none'>c</p><p aria-hidden=true>d</p><p>e</p>"
+    )
+    assert page.markup is not None
+    assert [paragraph.text for paragraph in page.paragraphs] == list("abcde")
+    assert page.markup.numbers[:, 3].tolist() == [0, 1, 1, 1, 0]
+
+
+def test_blank_lines_stand_around_paragraphs_and_headings():
+    page = parse_html("<h1>Title</h1><ul><li>a<li>b</ul><p>One</p><p>Two</p><div>x</div><div>y</div>")
+    assert page.text == "Title\n\n  a\n  b\n\nOne\n\nTwo\n\nx\ny"
+
+
+def test_lists_are_indented_and_table_rows_are_lines():
+    html = "<ul><li>a<ul><li>b</ul><li>c</ul><table><tr><td>1<td>2</tr><tr><th>3<td>4</tr></table>"
+    page = parse_html(html)
+    assert [int(i) for i in page.indents] == [2, 4, 2, 0, 0]
+    assert [" ".join(t.split()) for t in texts(html)] == ["a", "b", "c", "1 2", "3 4"]
+
+
+def test_preformatted_lines_stay_lines():
+    assert texts("<pre>def f():\n    return 1\n\nf()</pre>") == ["def f():", "return 1", "f()"]
+
+
+def test_link_density_and_places():
+    page = parse_html(
+        "<aside class='newsletter-signup box'><p>Get it <a href='/'>now</a></p></aside>"
+        "<nav id=main><a href=x>Home</a></nav>"
+    )
+    assert page.markup is not None
+    assert page.markup.numbers[:, 0].tolist() == pytest.approx([3 / 8, 1])
+    assert "aside.newsletter-signup" in page.markup.places[0]
+    assert "nav#main" in page.markup.places[1]
+
+
+def test_siblings_of_one_shape_are_counted():
+    page = parse_html("<ul>" + "<li class=t><a>x</a></li>" * 20 + "</ul><p>y</p>")
+    assert page.markup is not None
+    assert page.markup.numbers[:20, 2].tolist() == pytest.approx([np.log(20)] * 20)
+
+
+def test_the_same_class_has_the_same_buckets_and_distance_tells():
+    page = parse_html("<div class=promo>a</div><div class=promo>b</div><div class=promo><div><div>c</div></div></div>")
+    assert page.markup is not None
+    bags = [
+        set(page.markup.buckets[s:e].tolist()) for s, e in zip(page.markup.first, page.markup.first[1:], strict=False)
+    ]
+    assert bags[0] == bags[1] != bags[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "charset", "text"),
+    [
+        ("<p>é".encode(), None, "é"),
+        (b"\xef\xbb\xbf<p>\xc3\xa9", None, "é"),
+        ("<p>é".encode("utf-16"), None, "é"),
+        (b"<meta charset=iso-8859-1><p>\xe9", None, "é"),
+        (b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xcf\xf0\xe8", None, "При"),
+        (b"<p>\xe9", "latin-1", "é"),
+        ("<meta charset=iso-8859-1><p>é".encode(), None, "é"),  # a declaration that lies
+        (b"<meta charset=utf-8><p>caf\xc3\xa9 caf\xe9 cr\xe8me br\xfbl\xe9e d\xe9j\xe0 vu", "no-such-charset", "caf"),
+    ],
+)
+def test_encodings(data, charset, text):
+    assert texts(data, charset=charset)[0].startswith(text)
+    assert isinstance(decode_html(data, charset), str)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "",
+        " ",
+        b"",
+        b"\x89PNG\r\n\x1a\n\0\0\0",
+        "plain text",
+        "<",
+        "<p",
+        "<script>only</script>",
+        "<!doctype html>",
+        "\0",
+    ],
+)
+def test_what_is_hardly_html_is_a_page(html):
+    page = parse_html(html)
+    assert len(page) == len(page.paragraphs)
+
+
+def test_a_hundred_thousand_levels():
+    html = "<div>" * 100_000 + "deep" + "</div>" * 100_000
+    assert texts(html) == ["deep"]
+
+
+@given(st.text(alphabet=st.sampled_from(list("<>/ab pdivul\n \t&;é語=\"'!-")), max_size=200))
+def test_spans_cover_everything_but_white_space(html):
+    page = parse_html(html)
+    position = 0
+    for start, end in zip(page.starts.tolist(), page.ends.tolist(), strict=True):
+        assert position <= start < end <= len(page.text)
+        assert not page.text[position:start].strip()
+        position = end
+    assert position == len(page.text)
+    assert page.markup is not None
+    assert len(page.markup.first) == len(page) + 1
+
+
+def test_labelling_html_names_the_markup(detector):
+    html = "<article><h1>Ferry out of service</h1>" + "<p>The council met on Tuesday to discuss the ferry.</p>" * 3
+    html += "<aside class='newsletter-signup'><h3>Newsletter</h3><p>Sign up for our newsletter</p></aside></article>"
+    page = detector.label_html(html)
+    explanations = detector.explain_page(page, most=60)
+    kinds = {reason.kind for reason in explanations[-1].reasons}
+    assert "markup" in kinds
+    named = [reason.what for reason in explanations[-1].reasons if reason.kind == "markup"]
+    assert any("aside.newsletter-signup" in what for what in named)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.explain import Evidence, Explanation
-from detector.html import parse_html
 from detector.labels import LABELS, Label
 from detector.model import Model
 from detector.page import Page
@@ -53,6 +52,8 @@ class Detector:
 
     def label_html(self, html: str | bytes, url: str | None = None, charset: str | None = None) -> Page:
         """Label a page of HTML, as fetched; ``charset`` is the HTTP header's. The page's text is what a reader sees."""
+        from detector.html import parse_html  # text needs no HTML parser
+
         return self.label_pages([parse_html(html, url, charset)])[0]
 
     def label_many(self, texts: Iterable[str]) -> Iterator[Page]:

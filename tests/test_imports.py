@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("sklearn", "joblib", "torch", "rich", "typer", "chardet", "pandas", "pyarrow")
+HEAVY = ("selectolax", "sklearn", "joblib", "torch", "rich", "typer", "chardet", "pandas", "pyarrow")
 
 
 def test_a_first_label_needs_numpy_at_most():

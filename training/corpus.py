@@ -91,11 +91,11 @@ def read_training_pages(folder: Path) -> list[Document]:
     """
     pages = read_pages(folder / "train.jsonl.gz")
     labels = {record["id"]: record for _, record in read_records(DATA / "labels" / "extra.jsonl.gz")}
-    for name in ("unlabelled.jsonl.gz", "weak.jsonl.gz"):
+    for name in ("extra.jsonl.gz", "unlabelled.jsonl.gz", "weak.jsonl.gz"):
         if (folder / name).is_file():
             for number, record in read_records(folder / name):
-                if record["id"] in labels:
-                    pages.append(_page(record | labels[record["id"]], f"{folder / name}, record {number}"))
+                if found := labels.pop(record["id"], None):
+                    pages.append(_page(record | found, f"{folder / name}, record {number}"))
     return pages
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import subprocess
 import zlib
@@ -51,11 +50,16 @@ def write_jsonl(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write records, compressed if the name ends in ``.gz``; the same records give the same bytes."""
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     data = text.encode("utf-8", "surrogatepass")
-    if path.suffix == ".gz":
-        packed = io.BytesIO()
-        with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-            file.write(data)
-        data = packed.getvalue()
+    write_bytes(path, _packed(data) if path.suffix == ".gz" else data)
+
+
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all, in a folder that is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)
@@ -77,12 +81,17 @@ def render(html: bytes) -> str:
 
 
 def rebuild(labels: Path, clones: Path, out: Path, report: Callable[[str], None]) -> Outcome:
-    """Rebuild the corpus file of one label file; pages that are missing or have changed are left out and named."""
+    """Rebuild the corpus file of one label file, and the HTML of its pages in ``html/`` beside it.
+
+    Pages that are missing or have changed are left out and named.
+    """
     pages, failed = [], []
     records = list(read_records(labels))
     for done, (number, record) in enumerate(records, 1):
         try:
-            pages.append(_page(record, clones))
+            html = _html(record, clones)
+            pages.append(_page(record, html))
+            write_bytes(out.parent / "html" / f"{record['id']}.html.gz", _packed(html))
         except (CorpusError, OSError, EOFError, KeyError, zlib.error) as error:
             failed.append(f"{labels}, record {number} ({record.get('id')}): {error}")
         if done % 100 == 0 or done == len(records):
@@ -91,8 +100,8 @@ def rebuild(labels: Path, clones: Path, out: Path, report: Callable[[str], None]
     return Outcome(len(pages), tuple(failed))
 
 
-def _page(record: dict[str, Any], clones: Path) -> dict[str, Any]:
-    text = render(_html(record, clones))
+def _page(record: dict[str, Any], html: bytes) -> dict[str, Any]:
+    text = render(html)
     hashes = "".join(line_hash(line) for line in text.split("\n") if line.strip())
     _compare(hashes, record["hashes"])
     return {key: record[key] for key in POINTER} | {"text": text, "labels": record["labels"]}

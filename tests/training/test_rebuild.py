@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from training.corpus import read_pages
+from training.corpus import read_html, read_pages
 from training.rebuild import rebuild, strip_text, write_jsonl
 
 HTML = "<html><body><nav><ul><li>Home<li>News</ul></nav><h1>Title</h1><p>Body é</p></body></html>"
@@ -47,6 +47,8 @@ def test_stripped_labels_rebuild_the_corpus(clone, tmp_path):
     rebuilt = read_pages(tmp_path / "out.jsonl.gz")
     assert [page.text.split() for page in rebuilt] == [text.split()] * 2
     assert [page.labels for page in rebuilt] == ["BBBB"] * 2
+    for page in rebuilt:
+        assert read_html(tmp_path, page) == HTML.encode()
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from detector import __version__
-from detector.batch import Failure, Tally, label, read, whole_file
+from detector.batch import Failure, Tally, at_most_one_page, label, read, whole_file
 from detector.detector import Detector, Preset
 from detector.formats import jsonl
 from detector.labels import Label
@@ -25,7 +26,24 @@ from detector.page import Page
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+class _Commands(TyperGroup):
+    """All commands. Typer takes a reader that goes away (``| head``) for a failure; here it ends the run quietly."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  Typer's context is click's or its own, by version.
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still buffered goes nowhere, or Python would complain at its own exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -36,10 +54,11 @@ app = typer.Typer(
 
 
 class InputFormat(StrEnum):
-    """Formats that are read; ``auto`` goes by the file's suffix."""
+    """Formats that are read; ``auto`` goes by the file's suffix, and tells HTML by its first bytes."""
 
     AUTO = "auto"
     TEXT = "text"
+    HTML = "html"
     JSONL = "jsonl"
 
 
@@ -53,7 +72,7 @@ class LabelOutput(StrEnum):
 
 
 class CleanOutput(StrEnum):
-    """Formats that ``clean`` writes; ``auto`` is text for one page, JSON Lines for JSON Lines or several inputs."""
+    """Formats that ``clean`` writes; ``auto`` is text for one file, JSON Lines where there may be more pages."""
 
     AUTO = "auto"
     TEXT = "text"
@@ -63,11 +82,22 @@ class CleanOutput(StrEnum):
 Paths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of to standard output.")]
 ModelFolder = Annotated[Path | None, typer.Option("--model", help="Model folder; the bundled model if none is named.")]
-InFormat = Annotated[InputFormat, typer.Option("--input-format", help="auto goes by the file's suffix.")]
+InFormat = Annotated[InputFormat, typer.Option("--input-format", help="auto goes by suffix and first bytes.")]
 TextField = Annotated[str, typer.Option("--text-field", help="JSON Lines: the field with the text.")]
+HtmlField = Annotated[
+    str | None, typer.Option("--html-field", help="JSON Lines: the field with HTML, to be read instead of a text.")
+]
 IdField = Annotated[str, typer.Option("--id-field", help="JSON Lines: the field with the id.")]
 UrlField = Annotated[str, typer.Option("--url-field", help="JSON Lines: the field with the URL.")]
 Errors = Annotated[Path | None, typer.Option("--errors", help="Write failures here, as JSON Lines.")]
+Keep = Annotated[list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option("--min-confidence", min=0, max=1, help="Keep what bears the labels kept with this probability."),
+]
+Recall = Annotated[bool, typer.Option("--recall", help="Lose as little as possible: keep what may be editorial.")]
+Precision = Annotated[bool, typer.Option("--precision", help="Let as little junk through as possible.")]
+OnePage = Annotated[str, typer.Argument(metavar="PAGE", help="A file of text or HTML, or -.")]
 
 
 def _version(wanted: bool) -> None:
@@ -98,6 +128,7 @@ def label_command(
         LabelOutput, typer.Option("--output-format", help="auto: a table on a terminal, else JSON Lines.")
     ] = LabelOutput.AUTO,
     text_field: TextField = "text",
+    html_field: HtmlField = None,
     id_field: IdField = "id",
     url_field: UrlField = "url",
     model: ModelFolder = None,
@@ -107,7 +138,7 @@ def label_command(
     if output_format is LabelOutput.AUTO:
         on_terminal = output is None and sys.stdout.isatty()
         output_format = LabelOutput.TABLE if on_terminal else LabelOutput.JSONL
-    names = jsonl.Fields(text_field, id_field, url_field)
+    names = jsonl.Fields(text_field, id_field, url_field, html_field)
     with _Run(paths, input_format, names, model, output, errors) as run:
         write = _label_writer(output_format, run)
         for page in run.pages():
@@ -134,75 +165,77 @@ def _label_writer(output_format: LabelOutput, run: _Run) -> Callable[[Page], Non
 def clean_command(
     paths: Paths,
     output: Out = None,
-    keep: Annotated[
-        list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option("--min-confidence", min=0, max=1, help="Keep what bears the labels kept with this probability."),
-    ] = None,
-    recall: Annotated[
-        bool, typer.Option("--recall", help="Lose as little as possible: keep what may be editorial.")
-    ] = False,
-    precision: Annotated[bool, typer.Option("--precision", help="Let as little junk through as possible.")] = False,
+    keep: Keep = None,
+    min_confidence: MinConfidence = None,
+    recall: Recall = False,
+    precision: Precision = False,
     input_format: InFormat = InputFormat.AUTO,
     output_format: Annotated[
-        CleanOutput, typer.Option("--output-format", help="auto: text for one text file, else JSON Lines.")
+        CleanOutput, typer.Option("--output-format", help="auto: text for one file, JSON Lines for more pages.")
     ] = CleanOutput.AUTO,
     text_field: TextField = "text",
+    html_field: HtmlField = None,
     id_field: IdField = "id",
     url_field: UrlField = "url",
     model: ModelFolder = None,
     errors: Errors = None,
 ) -> None:
     """Write the same pages with only what is kept."""
-    if recall + precision + (min_confidence is not None) > 1:
-        raise typer.BadParameter("--recall, --precision and --min-confidence exclude one another: give one")
-    preset = Preset.RECALL if recall else Preset.PRECISION if precision else None
-    if output_format is CleanOutput.AUTO:
-        single = len(paths) == 1 and not os.path.isdir(paths[0]) and input_format is not InputFormat.JSONL
-        plain = single and not paths[0].endswith(".jsonl")
-        output_format = CleanOutput.TEXT if plain else CleanOutput.JSONL
-    names = jsonl.Fields(text_field, id_field, url_field)
+    labels = keep or [Label.EDITORIAL]
+    preset = _preset(labels, min_confidence, recall, precision)
+    as_text = _as_text(output_format, paths, input_format)
+    names = jsonl.Fields(text_field, id_field, url_field, html_field)
     with _Run(paths, input_format, names, model, output, errors) as run:
         for page in run.pages():
-            mask = run.detector.keep_mask(page, keep or [Label.EDITORIAL], preset=preset, min_confidence=min_confidence)
+            mask = run.detector.keep_mask(page, labels, preset=preset, min_confidence=min_confidence)
             text = page.keep_where(mask)
-            if output_format is CleanOutput.TEXT:
+            if as_text:
                 run.write(text + "\n" * (not text.endswith("\n") and bool(text)))
             else:
                 run.write(jsonl.dump(jsonl.cleaned_record(page, text, run.detector.model.name)))
     run.finish()
 
 
+def _preset(labels: list[Label], min_confidence: float | None, recall: bool, precision: bool) -> Preset | None:
+    if recall + precision + (min_confidence is not None) > 1:
+        raise typer.BadParameter("--recall, --precision and --min-confidence exclude one another: give one")
+    if not recall and not precision:
+        return None
+    if set(labels) != {Label.EDITORIAL}:
+        raise typer.BadParameter("--recall and --precision are thresholds for editorial: use --min-confidence")
+    return Preset.RECALL if recall else Preset.PRECISION
+
+
+def _as_text(output_format: CleanOutput, paths: list[str], input_format: InputFormat) -> bool:
+    single = at_most_one_page(paths, input_format)
+    if output_format is CleanOutput.TEXT and not single:
+        raise typer.BadParameter("text output holds one page, without a mark where the next would begin: use jsonl")
+    return single and output_format is not CleanOutput.JSONL
+
+
 @app.command("explain", epilog="Example:  detector explain page.txt")
-def explain_command(
-    path: Annotated[str, typer.Argument(metavar="PAGE", help="A text file, or -.")], model: ModelFolder = None
-) -> None:
+def explain_command(path: OnePage, model: ModelFolder = None) -> None:
     """Say why each paragraph got its label: n-grams, shape, neighbours."""
     from detector.view import print_page
 
     for detector, page in _single(path, model):
-        explanations = [detector.explain(page, i) for i in range(len(page))]
-        print_page(_console(sys.stdout), page, explanations)
+        print_page(_console(sys.stdout), page, detector.explain_page(page))
 
 
 @app.command("view", epilog="Examples:  detector view page.txt   |   detector view page.txt -o page.html")
-def view_command(
-    path: Annotated[str, typer.Argument(metavar="PAGE", help="A text file, or -.")],
-    output: Out = None,
-    model: ModelFolder = None,
-) -> None:
-    """Show a page in colour, in the terminal or as one HTML file with confidences and reasons."""
-    from detector.view import page_html, print_page
+def view_command(path: OnePage, output: Out = None, model: ModelFolder = None) -> None:
+    """Show a page in colour: in the terminal, as one HTML file with reasons, or as an SVG picture, by suffix."""
+    from detector.view import page_html, page_svg, print_page
 
     for detector, page in _single(path, model):
         if output is None:
             print_page(_console(sys.stdout), page)
             continue
-        explanations = [detector.explain(page, i) for i in range(len(page))]
         with whole_file(output) as file:
-            file.write(page_html(page, explanations))
+            if output.suffix == ".svg":
+                file.write(page_svg(page))
+            else:
+                file.write(page_html(page, detector.explain_page(page)))
 
 
 @app.command("info", epilog="Example:  detector info --model my-model/")
@@ -214,7 +247,9 @@ def info_command(model: ModelFolder = None) -> None:
 
 def _single(path: str, model: Path | None) -> Iterator[tuple[Detector, Page]]:
     """The one page of ``path``, labelled."""
-    with _Run([path], InputFormat.TEXT, jsonl.Fields(), model, None, None) as run:
+    if not at_most_one_page([path], InputFormat.AUTO):
+        raise typer.BadParameter(f"{path} is a folder, a glob or JSON Lines: name one page's file")
+    with _Run([path], InputFormat.AUTO, jsonl.Fields(), model, None, None) as run:
         for page in run.pages():
             yield run.detector, page
     run.finish()
@@ -238,6 +273,8 @@ class _Run:
         output: Path | None,
         errors: Path | None,
     ) -> None:
+        if output and errors and output.resolve() == errors.resolve():
+            raise typer.BadParameter("--output and --errors must be two files")
         self.paths, self.input_format, self.names = paths, input_format, names
         self.detector = Detector.load(model)
         self.tally = Tally()
@@ -261,11 +298,14 @@ class _Run:
         self.tally.failed += 1
         if self._lane:
             self._lane.write(failure.as_json())
-        typer.echo(f"detector: {failure}", err=True)
+        self.warn(str(failure))
+
+    def warn(self, message: str) -> None:
+        typer.echo(f"detector: {message}", err=True)
 
     def pages(self) -> Iterator[Page]:
         """The labelled pages, with a progress line on a terminal when the output goes elsewhere."""
-        pages = read(self.paths, self.input_format.value, self.names, self.fail)
+        pages = read(self.paths, self.input_format.value, self.names, self.fail, self.warn)
         labelled = label(self.detector, pages, self.tally)
         if self._output is None or not sys.stderr.isatty():
             yield from labelled
@@ -289,16 +329,13 @@ def main() -> None:
     """Run the command line; what ends it is said in one line."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            # A page's own line ends are written as they are, on Windows too.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         app(prog_name="detector")
     except ModelError as error:
         typer.echo(f"detector: {error}", err=True)
         raise SystemExit(1) from None
-    except BrokenPipeError:
-        # The reader went away (| head): not an error, but Python would complain again at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
     except OSError as error:
         typer.echo(f"detector: {error.filename or 'output'}: {error.strerror or error}", err=True)
         raise SystemExit(1) from None

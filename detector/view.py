@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
+import io
+import re
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
+from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
-from detector.detector import Explanation
+from detector.explain import Explanation
 from detector.labels import Label
 from detector.page import Page
 
@@ -27,6 +30,13 @@ _CSS_COLOURS = {
     Label.BOILERPLATE: ("#57606a", "#f0f1f3"),
 }
 
+_VISIBLE = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), 0xFFFE, 0xFFFF], 0xFFFD),
+}
+"""Pictures of control characters, with which a page could command the terminal; XML cannot hold them either."""
+
 
 def page_table(page: Page, explanations: Sequence[Explanation] | None = None) -> RenderableType:
     """A labelled page as a table: label, confidence, text, and why, if ``explanations`` are given."""
@@ -40,17 +50,31 @@ def page_table(page: Page, explanations: Sequence[Explanation] | None = None) ->
         if i and page.blanks[i]:
             table.add_row()
         colour = COLOURS[paragraph.label]
-        text = Text(" " * int(page.indents[i]) + paragraph.text, style="" if colour == "green" else colour)
+        shown = " " * int(page.indents[i]) + _visible(paragraph.text)
+        text = Text(shown, style="" if colour == "green" else colour)
         if explanations:
-            text.append(f"\n↳ {explanations[i].sentence()}", style="italic yellow")
+            text.append(f"\n↳ {_visible(explanations[i].sentence())}", style="italic yellow")
         table.add_row(Text(paragraph.label.value, style=colour), f"{paragraph.confidence:.0%}", text)
-    title = Text(page.id or "", style="bold underline")
+    title = Text(_visible(page.id or ""), style="bold underline")
     return Group(title, Padding(table, (0, 0, 1, 0)))
+
+
+def _visible(text: str) -> str:
+    return "\n".join(text.splitlines()).translate(_VISIBLE)
 
 
 def print_page(console: Console, page: Page, explanations: Sequence[Explanation] | None = None) -> None:
     """Print a labelled page to a terminal."""
     console.print(page_table(page, explanations))
+
+
+def page_svg(page: Page, width: int = 110) -> str:
+    """A labelled page as an SVG picture of a terminal ``width`` columns wide."""
+    console = Console(record=True, file=io.StringIO(), width=width, highlight=False, force_terminal=True)
+    print_page(console, page)
+    picture = console.export_svg(title=f"detector view {_visible(page.id or '')}", theme=SVG_EXPORT_THEME)
+    # Fonts would be fetched from another site by whoever looks at the picture.
+    return re.sub(r"@font-face\s*\{[^}]*\}", "", picture)
 
 
 def page_html(page: Page, explanations: Sequence[Explanation]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from detector import Label, __version__
+from detector.cli import main
 
 DATA = Path(__file__).parent.parent / "data" / "pages"
 PAGE = "en-drumsallagh-bus"
 
 
-def run(*arguments, stdin: bytes | None = None, cwd=None) -> subprocess.CompletedProcess[str]:
+def run(*arguments, stdin: bytes | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "detector.cli", *map(str, arguments)]
-    ran = subprocess.run(command, input=stdin, capture_output=True, check=False, cwd=cwd, env=environment)
+    ran = subprocess.run(command, input=stdin, capture_output=True, check=False, env=environment)
+    assert ran.returncode == code, ran.stderr.decode()
     return subprocess.CompletedProcess(command, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
 
@@ -34,7 +37,7 @@ def records(ran) -> list[dict]:
 
 def test_label_writes_json_lines_when_piped(page):
     ran = run("label", page)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stderr == ""
     (record,) = records(ran)
     assert list(record) == ["id", "url", "text", "paragraphs", "model"]
     assert record["id"] == str(page)
@@ -54,6 +57,7 @@ def test_label_reads_standard_input(page):
 
 def test_label_as_tsv_and_as_table(page):
     lines = run("label", page, "--output-format", "tsv").stdout.splitlines()
+    assert len(lines) == len(records(run("label", page))[0]["paragraphs"])
     assert all(len(line.split("\t")) == 6 for line in lines)
     table = run("label", page, "--output-format", "table").stdout
     assert "editorial" in table
@@ -70,8 +74,7 @@ def test_fields_pass_through(tmp_path):
 def test_one_bad_file_costs_nothing_else(page, tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"a\0b")
     lane = tmp_path / "errors.jsonl"
-    ran = run("label", tmp_path / "bad.txt", page, "none.txt", "--errors", lane)
-    assert ran.returncode == 1
+    ran = run("label", tmp_path / "bad.txt", page, "none.txt", "--errors", lane, code=1)
     assert len(records(ran)) == 1
     assert "bad.txt: a NUL byte at offset 1" in ran.stderr
     assert "3 pages: 1 labelled, 2 failed" in ran.stderr
@@ -81,20 +84,65 @@ def test_one_bad_file_costs_nothing_else(page, tmp_path):
     ]
 
 
+def test_clean_counts_what_failed(page, tmp_path):
+    ran = run("clean", page, tmp_path / "none.txt", tmp_path / "none.jsonl", code=1)
+    assert len(records(ran)) == 1
+    assert "3 pages: 1 labelled, 2 failed" in ran.stderr
+
+
+def test_what_was_mended_or_skipped_is_said_and_is_no_error(tmp_path):
+    (tmp_path / "cut.txt").write_bytes(b"The council met on Tuesday evening.\xe2\x80")
+    (tmp_path / "picture.png").touch()
+    ran = run("label", tmp_path)
+    assert records(ran)[0]["text"] == "The council met on Tuesday evening.\ufffd"
+    assert f"detector: {tmp_path / 'cut.txt'}: not all UTF-8: 2 bytes, the first at offset 35," in ran.stderr
+    assert f"detector: {tmp_path}: 1 file skipped" in ran.stderr
+
+
 def test_output_appears_whole(page, tmp_path):
     out = tmp_path / "labels.jsonl"
     ran = run("label", page, "-o", out)
-    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stdout == ""
     assert "1 pages: 1 labelled, 0 failed" in ran.stderr
     assert json.loads(out.read_text(encoding="utf-8"))["id"] == str(page)
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_an_output_that_cannot_be_written_is_one_line(page, tmp_path):
-    ran = run("label", page, "-o", tmp_path / "no" / "where.jsonl")
-    assert ran.returncode == 1
+    ran = run("label", page, "-o", tmp_path / "no" / "where.jsonl", code=1)
     assert ran.stderr.count("\n") == 1
-    assert "No such file or directory" in ran.stderr
+    assert f"{Path('no') / 'where.jsonl'}: No such file or directory" in ran.stderr
+
+
+def test_output_and_errors_cannot_be_one_file(page, tmp_path):
+    out = tmp_path / "out.jsonl"
+    (tmp_path / "link").symlink_to(out)
+    ran = run("label", page, "-o", out, "--errors", tmp_path / "link", code=2)
+    assert "two files" in ran.stderr
+    assert not out.exists()
+
+
+def test_lone_surrogates_cost_nothing(tmp_path):
+    path = tmp_path / "pages.jsonl"
+    path.write_text('{"text": "broken \\ud83d emoji", "id": "a\\tb\\nc"}\n{"text": "Good"}\n', encoding="utf-8")
+    out = tmp_path / "labels.tsv"
+    run("label", path, "--output-format", "tsv", "-o", out)
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["a b c", f"{path}:2"]
+    assert lines[0].endswith("broken \\ud83d emoji")
+
+
+def test_a_page_of_html_is_read_as_one(tmp_path):
+    markup = "<p>The council <b>met</b> on Tuesday.</p><p>Subscribe!</p>"
+    text = "The council met on Tuesday.\n\nSubscribe!"
+    (tmp_path / "page.HTM").write_text(markup)
+    assert records(run("label", tmp_path))[0]["text"] == text
+    assert records(run("label", "-", stdin=b"<!doctype html>" + markup.encode()))[0]["text"] == text
+    assert records(run("label", "-", "--input-format", "html", stdin=markup.encode()))[0]["text"] == text
+    assert run("explain", tmp_path / "page.HTM").stdout.count("↳") == 2
+    lines = json.dumps({"html": markup, "id": "p"}).encode()
+    (record,) = records(run("label", "-", "--input-format", "jsonl", "--html-field", "html", stdin=lines))
+    assert (record["id"], record["text"], record["html"]) == ("p", text, markup)
 
 
 def test_clean_keeps_what_is_editorial(page):
@@ -113,33 +161,60 @@ def test_clean_keeps_other_labels_and_presets(page):
     assert len(both) > len(promo)
     sizes = [len(run("clean", page, *option).stdout) for option in (["--precision"], [], ["--recall"])]
     assert sizes == sorted(sizes)
+    assert sizes[-1] > 0
     assert run("clean", page, "--min-confidence", "1").stdout == ""
 
 
-def test_clean_writes_records_for_several_pages(page):
-    found = records(run("clean", page, page))
-    assert [list(record) for record in found] == [["id", "url", "text", "model"]] * 2
+def test_clean_writes_records_wherever_there_may_be_several_pages(page, tmp_path):
+    lines = tmp_path / "pages.ndjson"
+    lines.write_text('{"text": "One"}\n{"text": "Two"}\n')
+    for paths, number in (([page, page], 2), ([lines], 2), ([tmp_path / "*.txt"], 1), ([tmp_path], 3)):
+        found = records(run("clean", *paths))
+        assert [list(record) for record in found] == [["id", "url", "text", "model"]] * number
+        ran = run("clean", *paths, "--output-format", "text", code=2)
+        assert "one page" in ran.stderr
 
 
-def test_clean_refuses_two_thresholds(page):
-    ran = run("clean", page, "--recall", "--precision")
-    assert ran.returncode == 2
-    assert "exclude one another" in ran.stderr
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recall", "--precision"], "exclude one another"),
+        (["--recall", "--min-confidence", "0.5"], "exclude one another"),
+        (["--recall", "--keep", "promo"], "thresholds for editorial"),
+        (["--precision", "--keep", "editorial", "--keep", "promo"], "thresholds for editorial"),
+    ],
+)
+def test_clean_refuses_thresholds_that_mean_nothing(page, options, message):
+    assert message in run("clean", page, *options, code=2).stderr
+
+
+def test_a_preset_may_name_its_own_label(page):
+    assert run("clean", page, "--recall", "--keep", "editorial").stdout == run("clean", page, "--recall").stdout
+
+
+@pytest.mark.parametrize("command", ["explain", "view"])
+def test_what_shows_one_page_refuses_more(page, tmp_path, command):
+    (tmp_path / "pages.jsonl").write_text('{"text": "One"}\n')
+    for path in (tmp_path, tmp_path / "*.txt", tmp_path / "pages.jsonl"):
+        assert "one page" in run(command, path, code=2).stderr
 
 
 def test_explain_gives_reasons(page):
     ran = run("explain", page)
-    assert ran.returncode == 0
     assert ran.stdout.count("↳") == len(records(run("label", page))[0]["paragraphs"])
 
 
 def test_view_writes_one_html_file(page, tmp_path):
     assert "editorial" in run("view", page).stdout
     out = tmp_path / "page.html"
-    assert run("view", page, "-o", out).returncode == 0
+    run("view", page, "-o", out)
     document = out.read_text(encoding="utf-8")
     assert document.startswith("<!doctype html>")
     assert "http" not in document.split("</style>")[0]
+    picture = tmp_path / "page.svg"
+    run("view", page, "-o", picture)
+    assert "<svg" in picture.read_text(encoding="utf-8")
+    assert "url(" not in picture.read_text(encoding="utf-8").replace("url(#", "")
     hostile = tmp_path / "hostile.txt"
     hostile.write_text("<script>alert(1)</script>\n", encoding="utf-8")
     run("view", hostile, "-o", out)
@@ -153,8 +228,7 @@ def test_info_is_the_card():
 
 
 def test_a_model_that_is_none(page, tmp_path):
-    ran = run("label", page, "--model", tmp_path)
-    assert ran.returncode == 1
+    ran = run("label", page, "--model", tmp_path, code=1)
     assert ran.stderr.startswith("detector: ")
     assert "card.json: cannot be read" in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -162,22 +236,38 @@ def test_a_model_that_is_none(page, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["label"], ["label", "x", "--input-format", "pdf"], ["frobnicate"]])
 def test_wrong_usage_exits_with_two(arguments):
-    assert run(*arguments).returncode == 2
+    run(*arguments, code=2)
 
 
 def test_help_shows_examples():
     for command in ("label", "clean", "explain", "view", "info"):
         ran = run(command, "--help")
-        assert ran.returncode == 0
         assert f"detector {command}" in ran.stdout.split("Example")[1]
     assert "Exit codes" in run("--help").stdout
     assert run("--version").stdout.strip() == __version__
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
+@pytest.mark.parametrize(("reader", "chars"), [("head -c 100", 100), ("true", 0)])
+def test_a_reader_that_goes_away_is_no_error(tmp_path, reader, chars):
     for number in range(300):
         (tmp_path / f"{number}.txt").write_text("The council met on Tuesday.\n" * 50)
-    command = f"{sys.executable} -m detector.cli label {tmp_path} | head -c 100"
+    command = f"{sys.executable} -m detector.cli label {tmp_path} | {reader}"
     ran = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
-    assert ran.stderr == ""
-    assert len(ran.stdout) == 100
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout) == chars
+
+
+def test_a_reader_that_goes_away_before_the_last_flush_is_no_error():
+    command = f"{sys.executable} -m detector.cli info | true"
+    ran = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_line_ends_are_not_translated(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, newline="\r\n"))
+    monkeypatch.setattr(sys, "argv", ["detector", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    sys.stdout.flush()
+    assert written.getvalue() == __version__.encode() + b"\n"

@@ -3,50 +3,81 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from detector.formats import RecordError
+from detector.html import parse_html
 from detector.page import Page
+from detector.segment import segment
+
+_OWN = ("id", "url", "text", "paragraphs", "model", "input")
+"""Fields that a record that is written has of its own."""
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the fields that hold a record's text, id and URL."""
+    """Names of the fields that hold a record's text, id and URL, and its HTML if that is to be read instead."""
 
     text: str = "text"
     id: str = "id"
     url: str = "url"
+    html: str | None = None
 
 
-@dataclass(frozen=True)
-class TextRecord:
-    """A record as read: its text, and what passes through."""
+def parse(line: bytes, names: Fields, place: str) -> Page:
+    """One line of JSON Lines as a page, named ``place`` if it has no id.
 
-    text: str
-    id: str | None
-    url: str | None
-    fields: dict[str, Any]
+    What is no ``str`` in the fields of id and URL stays in the page's ``fields``, as do the fields that pass through;
+    those that have the name of one that will be written stand there under ``input``. Raises :class:`RecordError` if
+    the line is no object with a text.
+    """
+    record = _object(line)
+    if names.html is None:
+        page = segment(_text(record.pop(names.text, None), names.text, "text", record))
+    else:
+        page = parse_html(_text(record.get(names.html), names.html, "html", record))
+    named = {"id": record.pop(names.id, None), "url": record.pop(names.url, None)}
+    typed = {name: value for name, value in named.items() if not isinstance(value, str | None)}
+    clashing = {name: record.pop(name) for name in _OWN if name in record}
+    fields = {**typed, **record, **({"input": clashing} if clashing else {})}
+    return page.with_record(_name(named["id"], place), _name(named["url"], None), fields)
 
 
-def parse(line: str, names: Fields) -> TextRecord:
-    """One line of JSON Lines; raises :class:`RecordError` if it is no object with a text."""
+def _object(line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise RecordError(f"byte {error.start:,} of the line is not UTF-8, as JSON must be; convert it") from None
+    except RecordError:
+        raise
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON ({error}); one object a line is wanted") from None
     if not isinstance(record, dict):
         raise RecordError(f"a JSON {type(record).__name__}; one object a line is wanted")
-    text = record.pop(names.text, None)
-    if not isinstance(text, str):
-        there = ", ".join(map(repr, record)) or "no other field"
-        raise RecordError(f"no text in field {names.text!r} (there: {there}); name the right one with --text-field")
-    return TextRecord(text, _name(record.pop(names.id, None)), _name(record.pop(names.url, None)), record)
+    return record
 
 
-def _name(value: object) -> str | None:
-    return None if value is None else str(value)
+def _no_number(literal: str) -> NoReturn:
+    raise RecordError(f"{literal} is no number that JSON can hold; write null")
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    return number if math.isfinite(number) else _no_number(literal)
+
+
+def _text(value: object, field: str, kind: str, record: dict[str, Any]) -> str:
+    if isinstance(value, str):
+        return value
+    there = ", ".join(map(repr, record)) or "no other field"
+    raise RecordError(f"no text in field {field!r} (there: {there}); name the right one with --{kind}-field")
+
+
+def _name(value: object, otherwise: str | None) -> str | None:
+    return otherwise if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def labelled_record(page: Page, model: str) -> dict[str, Any]:
@@ -56,27 +87,30 @@ def labelled_record(page: Page, model: str) -> dict[str, Any]:
         for p in page.paragraphs
     ]
     own = {"id": page.id, "url": page.url, "text": page.text, "paragraphs": paragraphs, "model": model}
-    return {**own, **{name: value for name, value in page.fields.items() if name not in own}}
+    return {**own, **page.fields}
 
 
 def cleaned_record(page: Page, text: str, model: str) -> dict[str, Any]:
     """A cleaned page as it is written."""
-    own = {"id": page.id, "url": page.url, "text": text, "model": model}
-    return {**own, **{name: value for name, value in page.fields.items() if name not in own}}
+    return {"id": page.id, "url": page.url, "text": text, "model": model, **page.fields}
 
 
 def dump(record: dict[str, Any]) -> str:
     """A record as one line. Lone surrogates, which no UTF-8 file can hold, are escaped."""
-    line = json.dumps(record, ensure_ascii=False)
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False)
     try:
         line.encode("utf-8")
     except UnicodeEncodeError:
-        line = json.dumps(record)
+        line = json.dumps(record, allow_nan=False)
     return line + "\n"
 
 
 def tsv_lines(page: Page) -> Iterator[str]:
-    """A labelled page as tab-separated lines: id, start, end, label, confidence, text on one line."""
+    """A labelled page as tab-separated lines: id, start, end, label, confidence, text; id and text on one line."""
+    name = _flat(page.id or "")
     for p in page.paragraphs:
-        flat = " ".join(p.text.split())
-        yield f"{page.id or ''}\t{p.start}\t{p.end}\t{p.label}\t{p.confidence or 0:.4f}\t{flat}\n"
+        yield f"{name}\t{p.start}\t{p.end}\t{p.label}\t{p.confidence or 0:.4f}\t{_flat(p.text)}\n"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

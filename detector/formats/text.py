@@ -1,8 +1,10 @@
-"""Plain text: bytes to ``str``, whatever the encoding; cleaned pages back to text."""
+"""Plain text: bytes to ``str``, whatever the encoding."""
 
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Callable
 
 from detector.formats import RecordError
 
@@ -13,12 +15,22 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ASCII = bytes(range(0x80))
+_BAD_SHARE = 0.2
+"""Of the bytes beyond ASCII that may be wrong in UTF-8; in every other encoding that is in use, most are."""
+_HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
 
 
-def decode(data: bytes) -> str:
+def looks_like_html(data: bytes) -> bool:
+    """Whether ``data`` begins as an HTML document does."""
+    return _HTML_START.match(data) is not None
+
+
+def decode(data: bytes, warn: Callable[[str], None]) -> str:
     """The text in ``data``: by its byte order mark, as UTF-8, or in the encoding that its bytes look like.
 
-    Raises :class:`RecordError` for what is not text: NUL bytes, or bytes that fit no encoding.
+    A few bytes that are wrong in UTF-8 become U+FFFD, and ``warn`` is told. Raises :class:`RecordError` for what is
+    not text: NUL bytes, or bytes that fit no encoding.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
@@ -29,7 +41,11 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _detected(data, error.start)
+        bad = len(data) - len(data.decode("utf-8", "ignore").encode())
+        if not _is_nearly_utf8(data, bad, error):
+            return _detected(data, error.start)
+        warn(f"not all UTF-8: {bad:,} byte{'s' * (bad > 1)}, the first at offset {error.start:,}, became U+FFFD")
+        return data.decode("utf-8", "replace")
 
 
 def _strict(data: bytes, encoding: str) -> str:
@@ -39,6 +55,13 @@ def _strict(data: bytes, encoding: str) -> str:
         raise RecordError(
             f"not the {encoding.upper()} that its byte order mark promises: byte {error.start:,} is wrong; convert it"
         ) from None
+
+
+def _is_nearly_utf8(data: bytes, bad: int, error: UnicodeDecodeError) -> bool:
+    """Whether ``data`` is UTF-8 with ``bad`` wrong bytes, of which ``error`` is the first."""
+    # A download that broke off ends inside a character; one byte alone could as well be an accent of Latin-1.
+    cut = error.reason == "unexpected end of data" and bad > 1
+    return cut or bad <= _BAD_SHARE * len(data.translate(None, _ASCII))
 
 
 def _detected(data: bytes, offset: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.features import (
     FAMILIES,
@@ -70,14 +71,25 @@ class Evidence:
 
     model: Model
     page: Page
+    paragraphs: list[str]
     features: Features
+    levels: NDArray[np.int32]
+    numbers: Floats
     vectors: Floats
 
     @classmethod
     def of(cls, model: Model, page: Page) -> Evidence:
         """Read ``page``, which must be labelled."""
         features = Features.of([page])
-        return cls(model, page, features, model.vectors(features))
+        return cls(
+            model,
+            page,
+            paragraphs=read_paragraphs(page),
+            features=features,
+            levels=model.all_levels(features),
+            numbers=model.all_numbers(features),
+            vectors=model.vectors(features),
+        )
 
     def explain(self, index: int, most: int) -> Explanation:
         """The explanation of paragraph ``index``, with at most ``most`` reasons."""
@@ -106,7 +118,7 @@ class Evidence:
         return np.asarray(logits[:, label] - logits.mean(axis=1), dtype=np.float32)
 
     def _words(self, index: int, label: int) -> list[tuple[str, str, float]]:
-        text = read_paragraphs(self.page)[index]
+        text = self.paragraphs[index]
         tokens = tokenize([text])
         slots = self.model.slots[ngram_buckets(tokens)]
         rows = self.model.word_rows(slots.ravel())
@@ -128,10 +140,8 @@ class Evidence:
         return [("markup", f"inside {self.page.markup.places[index]}", weight)]
 
     def _shape(self, index: int, label: int) -> list[tuple[str, str, float]]:
-        levels = self.model.all_levels(self.features)[index]
-        by_level = self._toward(self.model.shapes[SHAPE_OFFSETS[:-1] + levels], label)
-        numbers = self.model.all_numbers(self.features)[index]
-        by_number = self._toward(numbers[:, None] * self.model.numbers.weights, label)
+        by_level = self._toward(self.model.shapes[SHAPE_OFFSETS[:-1] + self.levels[index]], label)
+        by_number = self._toward(self.numbers[index][:, None] * self.model.numbers.weights, label)
         return [
             *(("shape", f"its {name}", float(weight)) for name, weight in zip(SHAPES, by_level, strict=True)),
             *(("shape", name, float(weight)) for name, weight in zip(_NUMBER_NAMES, by_number, strict=True)),

@@ -34,6 +34,9 @@ _BREAKS_ANYWHERE[-1] = True
 _WRAP_WIDTHS = range(45, 101)
 _MIN_WRAPPED_PAIRS = 4
 _MIN_WRAPPED_SHARE = 0.65
+# Lines of one length that each end a sentence are a list; wrapping cuts sentences where it falls.
+_MOST_CLOSED = 0.5
+_FULL_STOPS = np.array([ord(sign) for sign in ".!?:;…。！？；：۔।"], dtype=np.uint32)
 # A wrapped text has few lines longer than its width (a long URL, a table row); they do not define it.
 _OVERLONG_SHARE = 0.02
 
@@ -50,7 +53,8 @@ def segment(text: str) -> Page:
     ``str.splitlines`` ends them. Text wrapped at a fixed width is recognised by its lines: in wrapped text the
     next line's first word would not have fitted on the line before.
     """
-    points = np.minimum(code_points(text), _TABLE_SIZE)
+    signs = code_points(text)
+    points = np.minimum(signs, _TABLE_SIZE)
     space = _SPACE[points]
     line_starts, line_ends = _lines(points)
     word_starts, word_ends = _words(space)
@@ -63,7 +67,8 @@ def segment(text: str) -> Page:
     blanks = (np.diff(filled, prepend=-1) - 1).astype(np.int32)
     # A script without spaces breaks at any character: its first word is one.
     first_word = np.where(_BREAKS_ANYWHERE[points[starts]], 1, word_ends[first[filled]] - starts)
-    joined = _wrapped(indents, ends - starts, blanks, first_word)
+    closed = np.isin(signs[ends - 1], _FULL_STOPS)
+    joined = _wrapped(indents, ends - starts, blanks, first_word, closed)
     head = ~joined
     tail = np.append(head[1:], True)[: len(head)]
     return Page(text, starts[head], ends[tail], indents[head], blanks[head])
@@ -89,6 +94,7 @@ def _wrapped(
     lengths: NDArray[np.int64],
     blanks: NDArray[np.int32],
     first_word: NDArray[np.int64],
+    closed: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """For each filled line, whether it continues the paragraph of the line before it."""
     none = np.zeros(len(lengths), dtype=bool)
@@ -101,5 +107,7 @@ def _wrapped(
     together = blanks[1:] == 0
     overflow = together & (widths[:-1] + 1 + first_word[1:] > width)
     if overflow.sum() < max(_MIN_WRAPPED_PAIRS, _MIN_WRAPPED_SHARE * together.sum()):
+        return none
+    if closed[:-1][overflow].mean() > _MOST_CLOSED:
         return none
     return np.append(False, overflow & (indents[1:] <= indents[:-1]))

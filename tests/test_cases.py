@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training.corpus import Document
-from training.evaluate import detector_scores
 
 from detector.labels import CODES
+from training.corpus import Document
+from training.evaluate import detector_scores
 
 CASES = Path(__file__).parent / "cases"
 ENOUGH = 0.9

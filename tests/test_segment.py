@@ -93,3 +93,8 @@ def test_lines_of_scripts_without_spaces_are_not_taken_for_wrapped(sign):
 def test_wrapped_lines_of_a_script_without_spaces_are_joined():
     text = "\n".join(["村" * 60] * 9 + ["村" * 20])
     assert len(segment(text)) == 1
+
+
+def test_sentences_of_one_length_are_not_joined():
+    lines = [f"The council met on Tuesday number {n} and spoke of the ferry." for n in range(10, 40)]
+    assert texts(segment("\n".join(lines))) == lines

@@ -77,10 +77,10 @@ class Mixture:
     widgets: tuple[int, ...] = (1, 1, 2, 2, 3)
     passages: tuple[int, ...] = (1, 1, 2, 3)
     """How many of each a page gets: one of these numbers."""
-    written: int = 1000
+    written: int = 2000
     """Articles made of passages alone, an epoch, over all languages of the bank; half get widgets."""
     written_passages: tuple[int, ...] = (1, 2, 3, 4)
-    zone_weight: float = 1.0
+    zone_weight: float = 1.5
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Settings:
     least_groups: float = 3
     group_share: float = 0.02
     """An n-gram needs to occur on ``least_groups`` hosts and publications of its language, plus this share."""
-    own_copies: int = 2
+    own_copies: int = 4
     """Times that each page written for the project enters an epoch: they are few, and the mission's own case."""
     network: NetworkSettings = field(default_factory=NetworkSettings)
     mixture: Mixture = field(default_factory=Mixture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from detector import Detector
@@ -11,6 +12,10 @@ from training.compose import Mixture
 from training.corpus import DATA, read_bank, read_own_pages, render_all
 from training.fit import Fitted, Settings, Sources, fit
 from training.network import NetworkSettings
+
+# How long an example takes says nothing about whether it is right.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TINY = Settings(
     epochs=2,

@@ -68,6 +68,7 @@ class Detector:
             batch.append(page)
             chars += len(page.text)
             if chars >= BATCH_CHARS or len(batch) >= _BATCH_PAGES:
+                self.model.widen()
                 yield from self.label_pages(batch)
                 batch, chars = [], 0
         yield from self.label_pages(batch)

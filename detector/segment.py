@@ -67,8 +67,7 @@ def segment(text: str) -> Page:
     blanks = (np.diff(filled, prepend=-1) - 1).astype(np.int32)
     # A script without spaces breaks at any character: its first word is one.
     first_word = np.where(_BREAKS_ANYWHERE[points[starts]], 1, word_ends[first[filled]] - starts)
-    closed = np.isin(signs[ends - 1], _FULL_STOPS)
-    joined = _wrapped(indents, ends - starts, blanks, first_word, closed)
+    joined = _wrapped(indents, ends - starts, blanks, first_word, signs[ends - 1])
     head = ~joined
     tail = np.append(head[1:], True)[: len(head)]
     return Page(text, starts[head], ends[tail], indents[head], blanks[head])
@@ -94,7 +93,7 @@ def _wrapped(
     lengths: NDArray[np.int64],
     blanks: NDArray[np.int32],
     first_word: NDArray[np.int64],
-    closed: NDArray[np.bool_],
+    last_sign: NDArray[np.uint32],
 ) -> NDArray[np.bool_]:
     """For each filled line, whether it continues the paragraph of the line before it."""
     none = np.zeros(len(lengths), dtype=bool)
@@ -108,6 +107,6 @@ def _wrapped(
     overflow = together & (widths[:-1] + 1 + first_word[1:] > width)
     if overflow.sum() < max(_MIN_WRAPPED_PAIRS, _MIN_WRAPPED_SHARE * together.sum()):
         return none
-    if closed[:-1][overflow].mean() > _MOST_CLOSED:
+    if np.isin(last_sign[:-1][overflow], _FULL_STOPS).mean() > _MOST_CLOSED:
         return none
     return np.append(False, overflow & (indents[1:] <= indents[:-1]))

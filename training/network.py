@@ -177,8 +177,8 @@ def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSe
     means = summary = np.zeros((0, rows.shape[1]), dtype=np.float32)
     for i, dilation in enumerate(settings.dilations):
         inputs.append(rows)
-        said = rows @ parameters[f"convolution.{i}"]
-        heard = rectify(convolve(said, dilation, edges) + parameters[f"convolution.{i}.bias"])
+        heard = convolve(rows, parameters[f"convolution.{i}"], dilation, edges)
+        heard = rectify(heard + parameters[f"convolution.{i}.bias"])
         mask = drop.mask(heard.shape, settings.dropout)
         passed.append(mask * (heard > 0))
         rows = rows + heard * mask

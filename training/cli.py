@@ -35,6 +35,8 @@ from training.suites import SUITES, Suite, held_out
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, measure and rebuild. Run from a clone.")
 
 PIPELINE_FILE = "pipeline.joblib"
+QUICK = ("epochs=10", "own_copies=2", "mixture.written=1000")
+"""Without a corpus, a model in under a minute: it shows how training works."""
 WORTH = """This model has read {pages} pages and the bank of data/: enough to see how training works, and for appeals
 inside articles. For whole pages of the web, train on a corpus (data/README.md tells how to rebuild it)."""
 
@@ -69,7 +71,7 @@ def train(
     """
     started = time.monotonic()
     try:
-        chosen = Settings().changed(settings or [])
+        chosen = Settings().changed([*(() if corpus else QUICK), *(settings or [])])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
     out.mkdir(parents=True, exist_ok=True)

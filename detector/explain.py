@@ -86,7 +86,7 @@ class Evidence:
             page,
             paragraphs=read_paragraphs(page),
             features=features,
-            levels=model.all_levels(features),
+            levels=features.all_levels(),
             numbers=model.all_numbers(features),
             vectors=model.vectors(features),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,10 +192,8 @@ SHAPES: dict[str, int] = {
 """Shape of a paragraph, beside its words: the name of each feature and the number of its levels."""
 SHAPE_OFFSETS = np.cumsum([0, *SHAPES.values()])
 """Where each feature's levels begin in a table of all levels, and their number at the end."""
-OWN_SHAPES = len(SHAPES) - 3
-"""Features that a paragraph has by itself; the last three depend on its page."""
 OWN_NUMBERS, PAGE_NUMBERS, MARKUP_NUMBERS = 7, 6, 5
-"""Columns of :attr:`Features.numbers`, of :func:`page_numbers`, of :attr:`Features.markup_numbers`."""
+"""Columns of :attr:`Features.numbers`, of :meth:`Features.page_numbers`, of :attr:`Features.markup_numbers`."""
 NUMBERS = OWN_NUMBERS + PAGE_NUMBERS + MARKUP_NUMBERS
 _SHARE_LEVELS = np.array([1e-6, 0.05, 0.15, 0.35, 0.7])
 _REPEAT_LEVELS = np.array([2, 3, 5])
@@ -261,6 +259,11 @@ class Bags:
         return Bags(self.buckets[index], first)
 
 
+COMMON_IDF = 3.0
+"""Words of a lower idf (in one paragraph of seven or more) say nothing of what a page is about."""
+_BODY_CHARS = 120
+
+
 @dataclass(frozen=True)
 class Features:
     """All that is read of a batch of pages, a row a paragraph, before their pages are looked at as wholes.
@@ -305,6 +308,58 @@ class Features:
             sizes=np.array([len(page) for page in pages], dtype=np.int64),
         )
 
+    @cached_property
+    def repeats(self) -> NDArray[np.int64]:
+        """How often each paragraph's text occurs on its page, itself included."""
+        _, inverse, counts = np.unique(
+            self.content + self.page.astype(np.uint64) * _MIX, return_inverse=True, return_counts=True
+        )
+        return np.asarray(counts[inverse], dtype=np.int64)
+
+    @property
+    def page(self) -> NDArray[np.int64]:
+        """For each paragraph the number of its page."""
+        return np.repeat(np.arange(len(self.sizes), dtype=np.int64), self.sizes)
+
+    def all_levels(self) -> NDArray[np.int32]:
+        """Levels (n, features) as in :data:`SHAPES`: the paragraph's own, and those of its place on its page."""
+        return np.hstack([self.levels, self.page_levels()])
+
+    def all_numbers(self, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        return np.hstack([self.numbers, self.page_numbers(rarity), self.markup_numbers])
+
+    def page_levels(self) -> NDArray[np.int32]:
+        """Levels (n, 3) of what a paragraph's place on its page gives: blank lines before and after it, repeats."""
+        last = np.cumsum(self.sizes[self.sizes > 0]) - 1
+        after = np.append(self.blanks[1:], np.int32(1))[: len(self.blanks)]
+        after[last] = 1
+        repeated = np.searchsorted(_REPEAT_LEVELS, self.repeats, side="right")
+        return np.column_stack([np.minimum(self.blanks, 2), np.minimum(after, 2), repeated]).astype(np.int32)
+
+    def page_numbers(self, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log repeats, and how far each paragraph speaks of what its page speaks of: (n, 6).
+
+        A letter to the reader shares few rare words with the article around it, in any language. ``rarity`` weighs
+        each of :attr:`words` (its idf above :data:`COMMON_IDF`). Columns from the second: the share of a paragraph's
+        rare words that occur elsewhere on the page, in its running text, in its running text three times or more;
+        log of their weight; whether any occurs there.
+        """
+        n = len(self.lengths)
+        line = np.repeat(np.arange(n), np.diff(self.words.first))
+        body = (self.lengths > _BODY_CHARS)[line]
+        elsewhere, in_body = _elsewhere(self.words, self.page[line], body)
+
+        def weight(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+            return np.bincount(line, rarity * mask, n).astype(np.float64)
+
+        total = np.bincount(line, rarity, n)
+        some = np.maximum(total, 1)
+        spoken = weight(in_body > 0)
+        shares = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some]
+        columns = [np.log(self.repeats), *shares, np.log1p(total) / 3, spoken > 0]
+        return np.column_stack(columns).astype(np.float32)
+
 
 def _read(paragraphs: Sequence[str]) -> tuple[Bags, Bags, NDArray[np.int32], NDArray[np.float32], NDArray[np.uint64]]:
     """N-grams, words, levels, numbers and content hashes of one run of paragraphs."""
@@ -328,57 +383,6 @@ def _markup_numbers(page: Page) -> NDArray[np.float32]:
     if page.markup is None:
         return np.zeros((len(page), MARKUP_NUMBERS), dtype=np.float32)
     return np.column_stack([np.ones(len(page), dtype=np.float32), page.markup.numbers])
-
-
-def page_levels(blanks: NDArray[np.int32], content: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Levels (n, 3) of what a paragraph's place on its page gives: blank lines before and after it, repeats."""
-    last = np.cumsum(sizes[sizes > 0]) - 1
-    after = np.append(blanks[1:], np.int32(1))[: len(blanks)]
-    after[last] = 1
-    repeated = np.searchsorted(_REPEAT_LEVELS, repeats(content, sizes), side="right")
-    return np.column_stack([np.minimum(blanks, 2), np.minimum(after, 2), repeated]).astype(np.int32)
-
-
-def repeats(content: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each paragraph's text occurs on its page, itself included."""
-    page = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
-    _, inverse, counts = np.unique(content + page * _MIX, return_inverse=True, return_counts=True)
-    return np.asarray(counts[inverse], dtype=np.int64)
-
-
-COMMON_IDF = 3.0
-"""Words of a lower idf (in one paragraph of seven or more) say nothing of what a page is about."""
-_BODY_CHARS = 120
-
-
-def page_numbers(
-    content: NDArray[np.uint64],
-    words: Bags,
-    rarity: NDArray[np.float32],
-    lengths: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Log repeats, and how far each paragraph speaks of what its page speaks of: (n, 6).
-
-    A letter to the reader shares few rare words with the article around it, in any language. ``rarity`` weighs each
-    word (its idf above :data:`COMMON_IDF`), ``lengths`` are the paragraphs' characters, ``sizes`` the pages' numbers
-    of paragraphs. Columns from the second: the share of a paragraph's rare words that occur elsewhere on the page, in
-    its running text, in its running text three times or more; log of their weight; whether any occurs there.
-    """
-    n = len(lengths)
-    line = np.repeat(np.arange(n), np.diff(words.first))
-    body = (lengths > _BODY_CHARS)[line]
-    elsewhere, in_body = _elsewhere(words, np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)[line], body)
-
-    def weight(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(line, rarity * mask, n).astype(np.float64)
-
-    total = np.bincount(line, rarity, n)
-    some = np.maximum(total, 1)
-    spoken = weight(in_body > 0)
-    shares = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some]
-    columns = [np.log(repeats(content, sizes)), *shares, np.log1p(total) / 3, spoken > 0]
-    return np.column_stack(columns).astype(np.float32)
 
 
 def _order(key: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +29,8 @@ from detector.features import (
     SHAPES,
     Bags,
     Features,
-    page_levels,
-    page_numbers,
 )
+from detector.files import write_whole
 from detector.labels import CODES, LABELS
 from detector.network import Floats, Ints, Layer, Network, softmax
 from detector.page import Page
@@ -44,8 +42,15 @@ WEIGHTS_FILE, CARD_FILE = "weights.npz", "card.json"
 _SMALL = 60_000
 
 
+def slots_of(buckets: NDArray[np.int32]) -> NDArray[np.int32]:
+    """For each hash bucket its place among ``buckets``, counted from 1; 0 for those that are not among them."""
+    slots = np.zeros(1 << HASH_BITS, dtype=np.int32)
+    slots[buckets] = np.arange(1, len(buckets) + 1, dtype=np.int32)
+    return slots
+
+
 def rarity(idf: Floats) -> Floats:
-    """Weights (k + 1) of words for :func:`detector.features.page_numbers`: first that of unknown ones."""
+    """Weights (k + 1) of words for :meth:`detector.features.Features.page_numbers`: first that of unknown ones."""
     highest = idf.max() if len(idf) else np.float32(COMMON_IDF)
     return np.maximum(np.append(highest, idf) - np.float32(COMMON_IDF), 0).astype(np.float32)
 
@@ -83,10 +88,7 @@ class Model:
     @cached_property
     def slots(self) -> NDArray[np.int32]:
         """For each hash bucket its row in the word table, counted from 1; 0 for unknown ones."""
-        slots = np.zeros(1 << HASH_BITS, dtype=np.int32)
-        slots[self.buckets] = np.arange(1, len(self.buckets) + 1, dtype=np.int32)
-        slots[NO_BUCKET] = 0
-        return slots
+        return slots_of(self.buckets)
 
     @cached_property
     def table(self) -> Floats:
@@ -95,7 +97,7 @@ class Model:
 
     def widen(self) -> None:
         """Make ready for many pages: what costs a moment once makes each of them faster."""
-        assert self.table is not None
+        _ = self.table
 
     def word_rows(self, slots: NDArray[Any]) -> Floats:
         """The rows of :attr:`table` for these slots."""
@@ -124,20 +126,13 @@ class Model:
         if len(features.markup.buckets):
             vectors += self._bag_vectors(features.markup)
         vectors += self.numbers(self.all_numbers(features))
-        for column, level in zip(SHAPE_OFFSETS[:-1].tolist(), self.all_levels(features).T, strict=True):
+        for column, level in zip(SHAPE_OFFSETS[:-1].tolist(), features.all_levels().T, strict=True):
             vectors += self.shapes[level + column]
         return vectors
 
-    def all_levels(self, features: Features) -> NDArray[np.int32]:
-        """Levels (n, features) as in :data:`detector.features.SHAPES`."""
-        placed = page_levels(features.blanks, features.content, features.sizes)
-        return np.hstack([features.levels, placed])
-
     def all_numbers(self, features: Features) -> Floats:
         """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
-        rare = self.rarity[self.slots[features.words.buckets]]
-        placed = page_numbers(features.content, features.words, rare, features.lengths, features.sizes)
-        return np.hstack([features.numbers, placed, features.markup_numbers])
+        return features.all_numbers(self.rarity[self.slots[features.words.buckets]])
 
     @cached_property
     def rarity(self) -> Floats:
@@ -183,8 +178,8 @@ class Model:
                 "weights_bytes": len(data),
             }
         )
-        _replace(folder / WEIGHTS_FILE, data)
-        _replace(folder / CARD_FILE, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(folder / WEIGHTS_FILE, data)
+        write_whole(folder / CARD_FILE, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -325,9 +320,3 @@ def _read_card(path: Path) -> dict[str, Any]:
     if missing:
         raise ModelError(f"{path}: it lacks {', '.join(sorted(missing))}; copy the model folder again")
     return card
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

@@ -11,9 +11,6 @@ from detector.features import (
     SHAPE_OFFSETS,
     SHAPES,
     Features,
-    page_levels,
-    page_numbers,
-    repeats,
 )
 
 WORD = FAMILIES.index("word")
@@ -64,7 +61,7 @@ def test_a_page_is_read_alike_alone_and_in_a_batch():
 
 
 def placed(features: Features) -> np.ndarray:
-    return page_levels(features.blanks, features.content, features.sizes)
+    return features.page_levels()
 
 
 def test_levels_stay_within_their_tables():
@@ -80,7 +77,7 @@ def test_a_page_longer_than_a_run_is_read_in_runs():
     features = read("\n".join([line] * (2 * RUN_CHARS // len(line))))
     assert len(features.lengths) == 2 * RUN_CHARS // len(line)
     assert len({tuple(words_of(features, i)) for i in (0, 500, len(features.lengths) - 1)}) == 1
-    assert set(repeats(features.content, features.sizes).tolist()) == {len(features.lengths)}
+    assert set(features.repeats.tolist()) == {len(features.lengths)}
 
 
 def test_blank_lines_and_repeats_are_of_the_page():
@@ -95,7 +92,7 @@ def test_a_long_paragraph_is_read_up_to_a_limit():
 
 def related(features: Features) -> np.ndarray:
     rarity = np.ones(len(features.words.buckets), dtype=np.float32)
-    return page_numbers(features.content, features.words, rarity, features.lengths, features.sizes)
+    return features.page_numbers(rarity)
 
 
 def test_cohesion_counts_rare_words_that_the_running_text_shares():

@@ -18,11 +18,9 @@ from detector.features import (
     SHAPE_OFFSETS,
     Bags,
     Features,
-    page_levels,
-    page_numbers,
 )
 from detector.labels import LABELS
-from detector.model import rarity
+from detector.model import rarity, slots_of
 from detector.network import Floats, Ints, softmax
 from detector.page import Page
 from training.compose import Composer, Piece
@@ -95,15 +93,11 @@ class Inputs:
 
     def levels(self) -> NDArray[np.int32]:
         """Levels (n, features) as columns of the table of all levels."""
-        known = self.features
-        placed = page_levels(known.blanks, known.content, known.sizes)
-        return np.hstack([known.levels, placed]) + SHAPE_OFFSETS[:-1].astype(np.int32)
+        return self.features.all_levels() + SHAPE_OFFSETS[:-1].astype(np.int32)
 
     def numbers(self) -> Floats:
         """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
-        known = self.features
-        placed = page_numbers(known.content, known.words, self.rarity, known.lengths, known.sizes)
-        return np.hstack([known.numbers, placed, known.markup_numbers])
+        return self.features.all_numbers(self.rarity)
 
 
 class PageFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -169,9 +163,7 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, rows: Rows) -> Inputs:
         """TF-IDF rows: of the words, and below them of words and markup, each of norm 1."""
         words, markup = self._weighed(rows.counts), self._weighed(rows.markup)
-        slots = np.zeros(rows.counts.shape[1], dtype=np.int32)
-        slots[self.buckets_] = np.arange(1, len(self.buckets_) + 1)
-        rare = rarity(self.idf_)[slots[rows.features.words.buckets]]
+        rare = rarity(self.idf_)[slots_of(self.buckets_)[rows.features.words.buckets]]
         both = sp.vstack([words, words + markup], format="csr", dtype=np.float32)
         return Inputs(sp.csr_matrix(both), rare, rows.features)
 

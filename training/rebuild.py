@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detector.files import write_whole
 from training.corpus import DATA, CorpusError, read_records
 
 HASH_CHARS = 6
@@ -50,19 +51,11 @@ def write_jsonl(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write records, compressed if the name ends in ``.gz``; the same records give the same bytes."""
     text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     data = text.encode("utf-8", "surrogatepass")
-    write_bytes(path, _packed(data) if path.suffix == ".gz" else data)
+    write_whole(path, _packed(data) if path.suffix == ".gz" else data)
 
 
 def _packed(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all, in a folder that is made if it is not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def render(html: bytes) -> str:
@@ -85,13 +78,15 @@ def rebuild(labels: Path, clones: Path, out: Path, report: Callable[[str], None]
 
     Pages that are missing or have changed are left out and named.
     """
+    folder = out.parent / "html"
+    folder.mkdir(parents=True, exist_ok=True)
     pages, failed = [], []
     records = list(read_records(labels))
     for done, (number, record) in enumerate(records, 1):
         try:
             html = _html(record, clones)
             pages.append(_page(record, html))
-            write_bytes(out.parent / "html" / f"{record['id']}.html.gz", _packed(html))
+            write_whole(folder / f"{record['id']}.html.gz", _packed(html))
         except (CorpusError, OSError, EOFError, KeyError, zlib.error) as error:
             failed.append(f"{labels}, record {number} ({record.get('id')}): {error}")
         if done % 100 == 0 or done == len(records):

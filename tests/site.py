@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,8 +27,9 @@ def page(number: int) -> str:
     )
     mark = f"<p>{html.escape(sentence(number))}</p>"
     menu = f'<nav class="menu"><ul>{links}<li><a href="/picture">Picture</a></li></ul></nav>'
-    head, body = original.split("<h1", 1)
-    return f"{head}<h1{body}".replace("</h1>", f"</h1>{mark}", 1).replace("</body>", f"{menu}</body>")
+    # Their own links lead nowhere here.
+    elsewhere = re.sub(r"""href=(["'])/""", r"href=\1https://elsewhere.example/", original)
+    return elsewhere.replace("</h1>", f"</h1>{mark}", 1).replace("</body>", f"{menu}</body>")
 
 
 def sentence(number: int) -> str:

@@ -12,10 +12,10 @@ detector = Detector.load()
 
 
 def labelled(html: str, language: str) -> list[tuple[JustextParagraph, Label]]:
-    """jusText's paragraphs, each with its label; ``language`` names its stop list, such as ``"English"``."""
+    """The paragraphs of jusText, each with its label; ``language`` names its stop list, such as ``"English"``."""
     paragraphs = justext.justext(html, justext.get_stoplist(language))
-    # One line each: jusText leaves no line breaks inside a paragraph's text.
-    page = detector.label("\n\n".join(paragraph.text for paragraph in paragraphs))
+    # One line each: jusText keeps the line breaks of the HTML's source.
+    page = detector.label("\n\n".join(" ".join(paragraph.text.split()) for paragraph in paragraphs))
     return list(zip(paragraphs, page.labels, strict=True))
 
 

@@ -1,6 +1,6 @@
 """After trafilatura: pass its plain text; what it let through (letters, newsletter boxes, teasers) is labelled.
 
-Leave ``include_formatting`` off: headings come without ``#`` and lists with a plain ``-``. Comments are not the article.
+Leave ``include_formatting`` off, so that headings come without ``#``. For Markdown output see ``markdown.py``.
 """
 
 import trafilatura

@@ -28,5 +28,6 @@ def clean(file: BinaryIO) -> Iterator[tuple[str | None, str]]:
 
 
 if __name__ == "__main__":
-    for url, text in clean(sys.stdin.buffer):
-        print(f"# {url}\n\n{text}\n")
+    with open(sys.argv[1], "rb") as wet_file:  # FastWARC 2.0 cannot read from a pipe
+        for url, text in clean(wet_file):
+            print(f"# {url}\n\n{text}\n")

@@ -28,7 +28,7 @@ def page(number: int) -> str:
     mark = f"<p>{html.escape(sentence(number))}</p>"
     menu = f'<nav class="menu"><ul>{links}<li><a href="/picture">Picture</a></li></ul></nav>'
     # Their own links lead nowhere here.
-    elsewhere = re.sub(r"""href=(["'])/""", r"href=\1https://elsewhere.example/", original)
+    elsewhere = re.sub(r"""href=(["'])[/?]""", r"href=\1https://elsewhere.example/", original)
     return elsewhere.replace("</h1>", f"</h1>{mark}", 1).replace("</body>", f"{menu}</body>")
 
 

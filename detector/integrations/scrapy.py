@@ -29,6 +29,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -81,8 +82,8 @@ class _Labeller:
     async def _label(self, read: Callable[[], Page]) -> Page:
         page = await _result(self._batcher.submit(read))
         self._stats.inc_value("detector/pages")
-        for label in page.labels:
-            self._stats.inc_value(f"detector/paragraphs/{label}")
+        for label, count in Counter(page.labels).items():
+            self._stats.inc_value(f"detector/paragraphs/{label}", count)
         return page
 
     def _fail(self, what: object, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 import time
@@ -38,6 +39,7 @@ class MicroBatcher:
         self._waiting: deque[_Task] = deque()
         self._lock = threading.Lock()
         self._working = self._closed = False
+        self._process = os.getpid()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detector")
         self.seconds = 0.0
         """CPU time that the thread has spent on pages, in seconds."""
@@ -47,8 +49,10 @@ class MicroBatcher:
         """The page that ``read`` returns (called in the batcher's thread), labelled; never blocks.
 
         The future holds what ``read`` raises. Cancelled before its turn, a page is neither read nor labelled.
-        Raises ``queue.Full`` beyond the limit, ``RuntimeError`` after :meth:`close`.
+        Raises ``queue.Full`` beyond the limit, ``RuntimeError`` after :meth:`close` and in a forked process.
         """
+        if self._process != os.getpid():
+            raise RuntimeError("this batcher's thread was left behind by a fork: load the detector in each process")
         future: Future[Page] = Future()
         with self._lock:
             if self._closed:
@@ -98,7 +102,7 @@ class MicroBatcher:
         try:
             for page in self._detector.label_stream(self._pages(read)):
                 read.popleft()[1].set_result(page)
-        except Exception:
+        except BaseException:
             # One page among them is to blame; alone, each gets its own labels or its own error.
             for page, future in read:
                 self._label_alone(page, future)
@@ -106,7 +110,7 @@ class MicroBatcher:
     def _label_alone(self, page: Page, future: Future[Page]) -> None:
         try:
             future.set_result(self._detector.label_pages([page])[0])
-        except Exception as error:
+        except BaseException as error:
             future.set_exception(error)
 
     def _pages(self, read: deque[tuple[Page, Future[Page]]]) -> Iterator[Page]:

@@ -200,3 +200,17 @@ def test_a_detector_that_was_awaited_can_still_be_sent_to_another_process(detect
     asyncio.run(detector.alabel("x"))
     copy = pickle.loads(pickle.dumps(detector))
     assert same(copy.label(TEXTS[0]), detector.label(TEXTS[0]))
+
+
+def test_a_forked_process_is_told_that_the_thread_is_not_there():
+    code = (
+        "import asyncio, os\n"
+        "from detector import Detector\n"
+        "detector = Detector.load()\n"
+        "asyncio.run(detector.alabel('x'))\n"
+        "if os.fork() == 0:\n"
+        "    asyncio.run(detector.alabel('y'))\n"
+        "os.wait()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "RuntimeError: this batcher's thread was left behind by a fork" in ran.stderr

@@ -169,7 +169,7 @@ class LabelPipeline(_Labeller):
         return None
 
     def _write(self, adapter: ItemAdapter, page: Page) -> None:
-        if self._fields.text and not adapter.get(self._fields.text):
+        if self._fields.text:
             adapter[self._fields.text] = page.text
         if self._fields.clean:
             adapter[self._fields.clean] = page.keep(*self._keep)

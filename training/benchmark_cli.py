@@ -149,15 +149,18 @@ def after(corpus: CorpusOption = None, model: ModelOption = None, json_file: Jso
     """Measure what the detector removes from trafilatura's output, labelled as plain text.
 
     On dev's pages or, without a corpus, those of our own that have HTML: the share of the surviving junk that goes
-    and of the editorial text that goes with it.
+    and of the editorial text that goes with it. Once with readers' comments, which trafilatura keeps unless told
+    otherwise and the guidelines call boilerplate, and once without.
     """
     try:
-        extractor = trafilatura()
+        extractors = {f"trafilatura{note}": trafilatura(comments=not note) for note in ("", ", include_comments=False")}
     except ModuleNotFoundError:
         typer.echo(f"this needs trafilatura: {EXTRA}", err=True)
         raise typer.Exit(1) from None
     documents = read_pages(corpus / "dev.jsonl.gz") if corpus else read_own_pages()
-    pages = _with_html(documents, corpus or DATA / "pages")
-    result = after_extractor.measure(_progress(pages, len(pages), "pages"), extractor, Detector.load(model))
-    typer.echo(after_extractor.table(result))
-    _write(json_file, result)
+    pages, detector = _with_html(documents, corpus or DATA / "pages"), Detector.load(model)
+    results = {}
+    for name, extractor in extractors.items():
+        results[name] = after_extractor.measure(_progress(pages, len(pages), "pages"), extractor, detector)
+        typer.echo(after_extractor.table(name, results[name]))
+    _write(json_file, results)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import Detector, Label, Preset
+from detector.labels import CODES, LABELS
 from detector.segment import segment
 from training.corpus import Document
 
@@ -25,6 +26,7 @@ _SHORTEST = 12
 """Characters below which a text found inside another says nothing: "home" is in many lines."""
 _WINDOW = 30
 """Labelled lines on either side of the last one found, among which a rewritten line is looked for."""
+_UNKNOWN = "?"
 _ALIKE = 0.6
 """Share of common words from which a line counts as another's rewriting."""
 
@@ -93,7 +95,7 @@ def _majority(numbers: Sequence[int], gold: Sequence[str], labels: str) -> str:
     chars: Counter[str] = Counter()
     for number in numbers:
         chars[labels[number]] += len(gold[number])
-    return max(chars, key=lambda code: chars[code], default="?")
+    return max(chars, key=lambda code: chars[code], default=_UNKNOWN)
 
 
 def measure(
@@ -101,26 +103,22 @@ def measure(
 ) -> dict[str, Any]:
     """What ``detector`` does to the extracted text of labelled pages, given with their HTML.
 
-    For each preset the share of the junk characters (gold not editorial) that is removed and of the editorial
-    characters that is lost; ``unknown_share`` of the characters had no gold and count for neither.
+    For each preset the share of the junk characters (gold not editorial) that is removed, in all and by label, and
+    of the editorial characters that is lost; ``unknown_share`` of the characters had no gold and count for neither.
     """
     totals: Counter[str] = Counter()
     kept: Counter[tuple[str, str]] = Counter()
+    pages = without = 0
     for document, html in documents:
         surviving = Surviving.of(document, extract(html))
-        codes = np.array([_side(code) for code in surviving.codes], dtype="<U9")
+        codes = np.array(list(surviving.codes), dtype="<U1")
         chars, masks = _kept(surviving, detector)
-        totals["pages"] += 1
-        totals["pages without text"] += not len(codes)
-        for side in ("editorial", "junk", "unknown"):
-            totals[side] += int(chars[codes == side].sum())
+        pages, without = pages + 1, without + (not len(codes))
+        for code in (*CODES, _UNKNOWN):
+            totals[code] += int(chars[codes == code].sum())
             for name, mask in masks.items():
-                kept[name, side] += int(chars[(codes == side) & mask].sum())
-    return _figures(totals, kept)
-
-
-def _side(code: str) -> str:
-    return {Label.EDITORIAL.code: "editorial", "?": "unknown"}.get(code, "junk")
+                kept[name, code] += int(chars[(codes == code) & mask].sum())
+    return {"pages": pages, "pages_without_text": without} | _figures(totals, kept)
 
 
 def _kept(surviving: Surviving, detector: Detector) -> tuple[NDArray[np.int64], dict[str, NDArray[np.bool_]]]:
@@ -136,42 +134,52 @@ def _kept(surviving: Surviving, detector: Detector) -> tuple[NDArray[np.int64], 
 
 
 def _figures(totals: Counter[str], kept: Counter[tuple[str, str]]) -> dict[str, Any]:
-    known, characters = (
-        totals["editorial"] + totals["junk"],
-        sum(totals[side] for side in ("editorial", "junk", "unknown")),
-    )
+    editorial = Label.EDITORIAL.code
+    junk = [code for code in CODES if code != editorial]
+    all_junk = sum(totals[code] for code in junk)
+
+    def preset(name: str) -> dict[str, Any]:
+        junk_kept = sum(kept[name, code] for code in junk)
+        removed = {LABELS[CODES.index(code)].value: _gone(kept[name, code], totals[code]) for code in junk}
+        return {
+            "junk_removed": _gone(junk_kept, all_junk),
+            "removed_by_label": removed,
+            "editorial_lost": _gone(kept[name, editorial], totals[editorial]),
+            "junk_share": _ratio(junk_kept, junk_kept + kept[name, editorial]),
+        }
+
     return {
-        "pages": totals["pages"],
-        "pages_without_text": totals["pages without text"],
-        "characters": characters,
-        "unknown_share": _ratio(totals["unknown"], characters),
-        "junk_share": _ratio(totals["junk"], known),
-        "presets": {
-            name: {
-                "junk_removed": _ratio(totals["junk"] - kept[name, "junk"], totals["junk"]),
-                "editorial_lost": _ratio(totals["editorial"] - kept[name, "editorial"], totals["editorial"]),
-                "junk_share": _ratio(kept[name, "junk"], kept[name, "junk"] + kept[name, "editorial"]),
-            }
-            for name in PRESETS
-        },
+        "characters": totals.total(),
+        "unknown_share": _ratio(totals[_UNKNOWN], totals.total()),
+        "junk_share": _ratio(all_junk, all_junk + totals[editorial]),
+        "junk_characters": {LABELS[CODES.index(code)].value: totals[code] for code in junk},
+        "presets": {name: preset(name) for name in PRESETS},
     }
+
+
+def _gone(kept: int, whole: int) -> float | None:
+    return _ratio(whole - kept, whole)
 
 
 def _ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 5) if whole else None
 
 
-def table(result: dict[str, Any]) -> str:
+def table(name: str, result: dict[str, Any]) -> str:
     """The result of :func:`measure` for a terminal."""
+    junk = result["junk_characters"]
     lines = [
-        f"{result['pages']:,} pages ({result['pages_without_text']:,} without text),"
-        f" {result['characters']:,} characters;"
-        f" junk {_percent(result['junk_share'])}, without gold {_percent(result['unknown_share'])}",
-        f"  {'detector':<16}{'junk removed':>14}{'editorial lost':>16}{'junk left':>12}",
+        f"{name}: {result['pages']:,} pages ({result['pages_without_text']:,} without text),"
+        f" {result['characters']:,} characters; without gold {_percent(result['unknown_share'])};"
+        f" junk {_percent(result['junk_share'])}",
+        f"  {'detector':<14}{'editorial lost':>16}{'junk left':>12}{'junk removed':>14}"
+        + "".join(f"{label:>16}" for label in junk),
+        f"  {'(characters)':<56}" + "".join(f"{chars:>16,}" for chars in junk.values()),
     ]
-    for name, figures in result["presets"].items():
-        removed, lost, left = (_percent(figures[key]) for key in ("junk_removed", "editorial_lost", "junk_share"))
-        lines.append(f"  {name:<16}{removed:>14}{lost:>16}{left:>12}")
+    for preset, figures in result["presets"].items():
+        lost, left, removed = (_percent(figures[key]) for key in ("editorial_lost", "junk_share", "junk_removed"))
+        by_label = "".join(f"{_percent(figures['removed_by_label'][label]):>16}" for label in junk)
+        lines.append(f"  {preset:<14}{lost:>16}{left:>12}{removed:>14}{by_label}")
     return "\n".join(lines)
 
 

@@ -85,16 +85,16 @@ def extract(
     cases = _cases(suite, root, corpus, split)
     kept = extraction.not_trained_on(cases)
     _say_left_out(cases, kept)
-    benchmark = extraction.BENCHMARKS[suite]
-    present, missing = installed(contenders(Detector.load(model), comments=benchmark.comments))
+    present, missing = installed(contenders(Detector.load(model)))
     for name in missing:
         typer.echo(f"{name} is left out, not installed: {EXTRA}", err=True)
     extractors = {each.name: each.make() for each in present}
-    results = list(_progress(extraction.run(kept, extractors, benchmark.metric), len(kept), f"{suite}, pages"))
+    results = list(_progress(extraction.run(kept, extractors, extraction.METRICS[suite]), len(kept), f"{suite}, pages"))
     groups = extraction.summary(results)
     typer.echo(extraction.table(groups))
     counts = {"pages_in_suite": len(cases), "pages_measured": len(kept), "not_installed": missing}
-    _write(json_file, {"suite": suite.value, **counts, "by_page_type": groups})
+    pages = extraction.page_by_page(results)
+    _write(json_file, {"suite": suite.value, **counts, "by_page_type": groups, "pages": pages})
 
 
 def _cases(suite: SuiteName, root: Path | None, corpus: Path | None, split: Split) -> list[extraction.Case]:

@@ -101,19 +101,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(counted) / len(counted) if counted else None
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark: its metric, and whether it counts readers' comments as content."""
-
-    name: str
-    metric: Callable[[str, str], Score]
-    comments: bool
-
-
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (Benchmark("aeb", shingle_score, False), Benchmark("wcxb", word_score, True))
-}
+METRICS = {"aeb": shingle_score, "wcxb": word_score}
+"""Each benchmark's own."""
 
 
 def read_aeb(root: Path) -> list[Case]:
@@ -236,6 +225,16 @@ def summary(results: Sequence[dict[str, Extracted]]) -> dict[str, dict[str, dict
 def _summed(extracted: Sequence[Extracted]) -> dict[str, Any]:
     figures = mean_score([each.score for each in extracted])
     return {"pages": len(extracted), **figures, "raised": sum(each.raised for each in extracted)}
+
+
+def page_by_page(results: Sequence[dict[str, Extracted]]) -> list[dict[str, Any]]:
+    """Every page's figures for each extractor, to find where one fails."""
+    rows = []
+    for result in results:
+        case = next(iter(result.values())).case
+        scores = {who: mean_score([each.score]) for who, each in result.items()}
+        rows.append({"id": case.id, "host": case.host, "page_type": case.page_type, "scores": scores})
+    return rows
 
 
 def table(groups: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:

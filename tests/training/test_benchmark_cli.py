@@ -73,6 +73,7 @@ def test_extract_leaves_out_hosts_that_models_learn_from(corpus, tmp_path):
     found = json.loads(out.read_text())
     assert (found["pages_in_suite"], found["pages_measured"]) == (2, 1)
     assert found["by_page_type"]["all"]["detector"]["f1"] > 0.9
+    assert [page["id"] for page in found["pages"]] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -29,15 +29,15 @@ class Contender:
         return not self.package or importlib.util.find_spec(self.package) is not None
 
 
-def contenders(detector: Detector, *, comments: bool = True) -> list[Contender]:
-    """The detector first, then the others; ``comments`` is whether readers' comments count as content."""
+def contenders(detector: Detector) -> list[Contender]:
+    """The detector first, then the others, each with the settings that serve it best on WCXB's development pages."""
     return [
         Contender("detector", "", lambda: keeping(detector)),
         Contender("detector --recall", "", lambda: keeping(detector, Preset.RECALL)),
-        Contender("trafilatura", "trafilatura", lambda: trafilatura(comments=comments)),
+        Contender("trafilatura", "trafilatura", lambda: trafilatura(comments=False)),
         Contender("jusText", "justext", justext),
         Contender("readability-lxml", "readability", readability),
-        Contender("resiliparse", "resiliparse", lambda: resiliparse(comments=comments)),
+        Contender("resiliparse", "resiliparse", resiliparse),
     ]
 
 
@@ -56,22 +56,29 @@ def kept(detector: Detector, page: Page, preset: Preset | None = None) -> str:
     return page.keep_where(detector.keep_mask(page, (Label.EDITORIAL,), preset=preset))
 
 
-def trafilatura(*, comments: bool = True) -> Extract:
-    """Trafilatura (Barbaresi 2021) with its defaults."""
+def trafilatura(*, comments: bool) -> Extract:
+    """Trafilatura (Barbaresi 2021) with its defaults, but for readers' comments, which it keeps unless told not to."""
     import trafilatura as engine
 
     return lambda html: engine.extract(html, include_comments=comments) or ""
 
 
+_JUSTEXT = {
+    "length_low": 50, "length_high": 200, "stopwords_low": 0.1, "stopwords_high": 0.2, "max_link_density": 0.2,
+    "max_heading_distance": 200, "no_headings": True,
+}  # fmt: skip
+"""The article extraction benchmark's own settings for jusText; they serve it better than its defaults."""
+
+
 def justext() -> Extract:
-    """JusText (Pomikálek 2011) with its defaults and English stop words, the language of both benchmarks."""
+    """JusText (Pomikálek 2011) with English stop words, the language of both benchmarks."""
     import justext as engine
 
     stop_words = engine.get_stoplist("English")
 
     def extract(html: str) -> str:
         # Bytes: as text, lxml refuses pages that declare an encoding.
-        paragraphs = engine.justext(html.encode("utf-8", "replace"), stop_words, encoding="utf-8")
+        paragraphs = engine.justext(html.encode("utf-8", "replace"), stop_words, encoding="utf-8", **_JUSTEXT)
         return "\n".join(paragraph.text for paragraph in paragraphs if not paragraph.is_boilerplate)
 
     return extract
@@ -84,8 +91,8 @@ def readability() -> Extract:
     return lambda html: parse_html(engine.Document(html).summary(html_partial=True)).text
 
 
-def resiliparse(*, comments: bool = True) -> Extract:
+def resiliparse() -> Extract:
     """Resiliparse's rule-based main content (Bevendorff et al. 2018)."""
     from resiliparse.extract.html2text import extract_plain_text
 
-    return lambda html: str(extract_plain_text(html, main_content=True, comments=comments))
+    return lambda html: str(extract_plain_text(html, main_content=True))

@@ -1,0 +1,30 @@
+"""Ray Data: ``ds.map_batches(DetectorBatches, batch_format="pyarrow", concurrency=8)``.
+
+Needs the extra: ``pip install 'banner-detector[ray]'``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import pyarrow as pa
+
+from detector.arrow import Options, label_table
+from detector.integrations.shared import shared_detector
+
+
+class DetectorBatches:
+    """Labels batches of a Ray dataset as :func:`detector.arrow.label_table` does; the model is loaded once an actor.
+
+    Hand the class to ``map_batches``, its options as ``fn_constructor_kwargs={"keep": "editorial"}``; see
+    :class:`detector.arrow.Options`. ``model`` is a model's folder, the same on every node; the bundled one if not told.
+    """
+
+    def __init__(self, *, model: str | Path | None = None, **options: Unpack[Options]) -> None:
+        self.options = options
+        self.detector = shared_detector(model)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """``batch`` with the columns that are added."""
+        return label_table(batch, detector=self.detector, **self.options)

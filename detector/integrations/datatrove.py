@@ -6,7 +6,7 @@ Needs the extra: ``pip install 'banner-detector[datatrove]'``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 try:
@@ -65,21 +65,27 @@ class LabelParagraphs(PipelineStep):  # type: ignore[misc]  # datatrove has no t
         detector = shared_detector(self.model)
         for batch in batched(data, _BATCH):
             with self.track_time("batch"):
-                left = self._labelled(detector, batch)
-            self.stat_update(StatHints.total, value=len(batch))
-            self.stat_update(StatHints.dropped, value=len(batch) - len(left))
+                left = list(self._left(detector, batch))
             for document in left:
                 self.stat_update(StatHints.forwarded)
                 self.update_doc_stats(document)
                 yield document
 
-    def _labelled(self, detector: Detector, batch: Sequence[Document]) -> list[Document]:
-        readable = [document for document in batch if isinstance(document.text, str)]
-        if len(readable) < len(batch):
-            self.stat_update("dropped_unreadable", value=len(batch) - len(readable))
+    def _left(self, detector: Detector, batch: Sequence[Document]) -> Iterator[Document]:
+        readable = list(filter(self._is_readable, batch))
         for document, page in zip(readable, detector.label_stream(map(self._page, readable)), strict=True):
             self._annotate(detector, document, page)
-        return [document for document in readable if self.keep is None or document.text]
+            if self.keep is None or document.text:
+                yield document
+            else:
+                self.stat_update(StatHints.dropped)
+
+    def _is_readable(self, document: Document) -> bool:
+        self.stat_update(StatHints.total)
+        if isinstance(document.text, str):
+            return True
+        self.stat_update(StatHints.dropped, "dropped_unreadable")
+        return False
 
     def _page(self, document: Document) -> Page:
         if not self.html:
@@ -96,6 +102,6 @@ class LabelParagraphs(PipelineStep):  # type: ignore[misc]  # datatrove has no t
             return
         document.text = page.text
         document.metadata["paragraphs"] = [
-            {"start": p.start, "end": p.end, "label": p.label.value, "confidence": round(p.confidence, 4)}
+            {"start": p.start, "end": p.end, "label": str(p.label), "confidence": round(p.confidence or 0.0, 4)}
             for p in page.paragraphs
         ]

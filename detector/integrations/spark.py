@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-import pyarrow as pa
-
 try:
+    import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import StructType
 except ModuleNotFoundError as missing:

@@ -12,8 +12,8 @@ from typing import Unpack
 
 try:
     import pyarrow as pa
-    from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
-    from pyspark.sql.types import StructType
+    from pyspark.sql.pandas.types import from_arrow_schema
+    from pyspark.sql.types import BinaryType, DataType, StringType, StructType
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         f"detector.integrations.spark: pip install 'banner-detector[spark]' ({missing})"
@@ -43,6 +43,13 @@ def labelled_schema(schema: StructType, **options: Unpack[Options]) -> StructTyp
 
     Raises ``ValueError`` as :func:`detector.arrow.output_schema` does: before the job starts.
     """
-    arrow = output_schema(to_arrow_schema(schema), **options)
-    added = from_arrow_schema(pa.schema(list(arrow)[len(schema) :]))
+    arrow = pa.schema([(field.name, _arrow_type(field.dataType)) for field in schema.fields])
+    added = from_arrow_schema(pa.schema(list(output_schema(arrow, **options))[len(schema) :]))
     return StructType([*schema.fields, *added.fields])
+
+
+def _arrow_type(kind: DataType) -> pa.DataType:
+    """The Arrow type of columns that can be read; Spark's own converter depends on its version and the session."""
+    if isinstance(kind, StringType):
+        return pa.string()
+    return pa.binary() if isinstance(kind, BinaryType) else pa.opaque(pa.null(), kind.simpleString(), "Spark")

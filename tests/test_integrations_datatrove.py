@@ -102,7 +102,7 @@ def test_several_tasks_in_several_processes(detector: Detector, tmp_path: Path):
 
 
 def test_what_a_slurm_job_runs(detector: Detector, tmp_path: Path):
-    """The command that the job runs on what ``launch_job`` leaves for it; of Slurm only ``scontrol`` is stood in for."""
+    """The command that a job runs on what ``launch_job`` leaves for it; of Slurm, ``scontrol`` is stood in for."""
     write_jsonl(tmp_path / "pages")
     logs = tmp_path / "logs"
     logs.mkdir()

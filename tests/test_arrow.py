@@ -246,3 +246,20 @@ def test_the_parquet_example(detector: Detector, tmp_path: Path):
     assert labelled["id"].to_pylist() == list(range(6))
     assert labelled["paragraphs"].to_pylist() == wanted(detector, texts)
     assert labelled["clean"].to_pylist() == [None if text is None else detector.label(text).keep() for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("module", "needs", "extra"),
+    [
+        ("detector.arrow", "pyarrow", "arrow"),
+        ("detector.integrations.ray", "pyarrow", "ray"),
+        ("detector.integrations.spark", "pyspark", "spark"),
+        ("detector.integrations.datatrove", "datatrove", "datatrove"),
+    ],
+)
+def test_a_missing_extra_is_named(module: str, needs: str, extra: str):
+    code = f"import sys; sys.modules[{needs!r}] = None; import {module}"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 1
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith(f"ModuleNotFoundError: {module}: pip install 'banner-detector[{extra}]'")

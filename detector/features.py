@@ -22,6 +22,7 @@ from detector.segment import UNSPACED, code_points
 # Character classes: what makes a token. Runs of letters and of digits are tokens; an ideograph, a kana, a Thai
 # letter (scripts without spaces) and any other sign are tokens of their own.
 _BLANK, _LETTER, _DIGIT, _SIGN, _IDEOGRAPH = range(5)
+KINDS_OF_WORDS = (_LETTER, _IDEOGRAPH)
 _CLASS_LIMIT = 0xFFFF  # the last entry stands for everything beyond the basic plane
 _HANGUL = (0xAC00, 0xD7A3)
 
@@ -192,7 +193,7 @@ SHAPES: dict[str, int] = {
 """Shape of a paragraph, beside its words: the name of each feature and the number of its levels."""
 SHAPE_OFFSETS = np.cumsum([0, *SHAPES.values()])
 """Where each feature's levels begin in a table of all levels, and their number at the end."""
-OWN_NUMBERS, PAGE_NUMBERS, MARKUP_NUMBERS = 7, 6, 5
+OWN_NUMBERS, PAGE_NUMBERS, MARKUP_NUMBERS = 7, 15, 5
 """Columns of :attr:`Features.numbers`, of :meth:`Features.page_numbers`, of :attr:`Features.markup_numbers`."""
 NUMBERS = OWN_NUMBERS + PAGE_NUMBERS + MARKUP_NUMBERS
 _SHARE_LEVELS = np.array([1e-6, 0.05, 0.15, 0.35, 0.7])
@@ -327,7 +328,34 @@ class Features:
 
     def all_numbers(self, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
-        return np.hstack([self.numbers, self.page_numbers(rarity), self.markup_numbers])
+        return np.hstack([self.numbers, self.page_numbers(rarity), self.place_numbers(), self.markup_numbers])
+
+    def place_numbers(self) -> NDArray[np.float32]:
+        """Where each paragraph stands on its page and in its group: (n, 9)."""
+        n = len(self.lengths)
+        if not n:
+            return np.zeros((0, 9), dtype=np.float32)
+        sizes = self.sizes[self.sizes > 0]
+        index, size = _places(sizes)
+        opens = (self.blanks > 0) | (index == 0)
+        first = np.flatnonzero(opens)
+        counts = np.diff(np.append(first, n))
+        within, group = _places(counts)
+        logs = np.log1p(self.lengths)
+        mean = np.repeat(np.add.reduceat(logs, first) / counts, counts)
+        page_mean = np.repeat(np.add.reduceat(logs, np.cumsum(sizes) - sizes) / sizes, sizes)
+        columns = [
+            index / size,
+            np.log1p(index),
+            np.log1p(size - 1 - index),
+            np.log(size),
+            np.log(group),
+            np.log1p(within),
+            within / group,
+            mean,
+            page_mean,
+        ]
+        return np.column_stack(columns).astype(np.float32)
 
     def page_levels(self) -> NDArray[np.int32]:
         """Levels (n, 3) of what a paragraph's place on its page gives: blank lines before and after it, repeats."""
@@ -359,6 +387,12 @@ class Features:
         shares = [weight(elsewhere > 0) / some, spoken / some, weight(in_body > 2) / some]
         columns = [np.log(self.repeats), *shares, np.log1p(total) / 3, spoken > 0]
         return np.column_stack(columns).astype(np.float32)
+
+
+def _places(sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For members of runs of these sizes, the index in the run, and the run's size."""
+    index = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return index, np.repeat(sizes, sizes)
 
 
 def _read(paragraphs: Sequence[str]) -> tuple[Bags, Bags, NDArray[np.int32], NDArray[np.float32], NDArray[np.uint64]]:

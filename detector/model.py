@@ -38,6 +38,8 @@ from detector.page import Page
 FORMAT = "banner-detector model"
 FORMAT_VERSION = 1
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "card.json"
+LEAST_NORM = np.float32(4.0)
+"""A row's norm is at least that of one word of middling rarity, if all its words are unknown or known beforehand only."""
 # Below this many n-grams numpy sums the rows; importing scipy.sparse and widening the table would take longer.
 _SMALL = 60_000
 

@@ -22,6 +22,7 @@ from training.calibrate import Calibration, calibrate, preset_thresholds
 from training.compose import Bank, Composer, Mixture, Piece
 from training.corpus import Document, Rendering
 from training.network import NetworkSettings, network_of
+from training.prior import Prior
 from training.pipeline import HashedTfidf, PageFeatures, PageNetwork, Rows, pipeline
 
 Report = Callable[[str], None]
@@ -186,7 +187,8 @@ def _held_out(document: Document) -> bool:
 
 def _learn(sources: Sources, settings: Settings, name: str, report: Report) -> tuple[HashedTfidf, PageNetwork]:
     hashed = _Hashed.of(sources)
-    tfidf = HashedTfidf(settings.least_groups, settings.group_share).fit(hashed.rows, hashed.groups, hashed.languages)
+    tfidf = HashedTfidf(Prior.load(), settings.least_groups, settings.group_share)
+    tfidf.fit(hashed.rows, hashed.groups, hashed.languages)
     pages = len(sources.pages) + len(sources.own)
     report(f"{name}: {pages:,} pages, {len(hashed.groups):,} paragraphs, {len(tfidf.buckets_):,} n-grams")
 
@@ -195,7 +197,7 @@ def _learn(sources: Sources, settings: Settings, name: str, report: Report) -> t
 
     network = PageNetwork(settings.network, settings.epochs, settings.seed)
     composer = hashed.composer(settings)
-    return tfidf, network.fit(tfidf.transform(hashed.rows), composer, tell)
+    return tfidf, network.fit(tfidf.transform(hashed.rows), tfidf, composer, tell)
 
 
 def _score(probe: tuple[HashedTfidf, PageNetwork], sources: Sources, settings: Settings) -> tuple[Floats, Ints, Ints]:

@@ -51,11 +51,14 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Batch:
-    """Paragraphs of a few pages: TF-IDF ``words`` (n, k), ``levels`` (n, features; columns of the shape table),
-    ``numbers`` (n, 18), ``sizes`` of the pages, ``targets`` (n) and ``weights`` (n).
+    """Paragraphs of a few pages: TF-IDF ``words`` (n, k), the ``prior`` (k, d) of each word and whether it is ``learned``
+    (k) beside, ``levels`` (n, features; columns of the shape table), ``numbers`` (n, 27), ``sizes`` of the pages,
+    ``targets`` (n) and ``weights`` (n).
     """
 
     words: sp.csr_matrix
+    prior: Floats
+    learned: NDArray[np.bool_]
     levels: NDArray[np.int32]
     numbers: Floats
     sizes: Ints
@@ -64,7 +67,7 @@ class Batch:
 
 
 def start(
-    words: int, levels: int, numbers: int, labels: int, settings: NetworkSettings, rng: np.random.Generator
+    words: int, prior: int, levels: int, numbers: int, labels: int, settings: NetworkSettings, rng: np.random.Generator
 ) -> Parameters:
     """Parameters before the first step: uniform by fan-in (He et al. 2015), small vectors for words and shapes."""
 
@@ -78,6 +81,7 @@ def start(
     channels = settings.channels
     parameters = {
         "words": small(words),
+        "prior": dense(prior, settings.width),
         "shapes": small(levels),
         "numbers": dense(numbers, settings.width),
         "vector.bias": np.zeros(settings.width, dtype=np.float32),
@@ -98,7 +102,7 @@ def vectors(
     parameters: Mapping[str, Floats], words: sp.csr_matrix, levels: NDArray[np.int32], numbers: Floats
 ) -> Floats:
     """Paragraph vectors (n, width): the sum of what words, shape levels and numbers say."""
-    result = np.asarray(words @ parameters["words"])
+    result: Floats = np.asarray(words @ parameters["words"])
     result += numbers @ parameters["numbers"] + parameters["vector.bias"]
     for column in levels.T:
         result += parameters["shapes"][column]
@@ -141,8 +145,9 @@ def loss_and_gradients(
     gradients["entry"], gradients["entry.bias"] = trace.entry_in.T @ flow, flow.sum(axis=0)
     flow = (flow @ parameters["entry"].T) * trace.entry_mask + (own_error @ parameters["own"].T) * trace.own_mask
     gradients["numbers"], gradients["vector.bias"] = batch.numbers.T @ flow, flow.sum(axis=0)
+    gradients["prior"] = trace.prior.T @ flow
     gradients["shapes"] = _scatter(batch.levels, flow, len(parameters["shapes"]))
-    met, gradients["words"] = _word_gradient(trace.words, flow)
+    met, gradients["words"] = _word_gradient(trace.words, flow, batch.learned)
     return loss + settings.own_weight * own_loss, gradients, met
 
 
@@ -152,6 +157,7 @@ class _Trace:
 
     edges: Edges
     words: sp.csr_matrix
+    prior: Floats
     own_in: Floats
     own_mask: Floats
     entry_in: Floats
@@ -166,8 +172,11 @@ class _Trace:
 
 def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSettings, drop: _Dropout) -> _Trace:
     edges = Edges.of(batch.sizes)
-    words = drop.words(batch.words, settings.word_dropout, settings.row_dropout)
-    vector = vectors(parameters, words, batch.levels, batch.numbers)
+    read = drop.rows(batch.words, settings.row_dropout)
+    # What is known beforehand cannot be learned by heart: it is dropped with its row, not word by word.
+    prior = np.asarray(read @ batch.prior)
+    words = drop.words(read, settings.word_dropout)
+    vector = vectors(parameters, words, batch.levels, batch.numbers) + prior @ parameters["prior"]
     own_mask = drop.mask(vector.shape, settings.vector_dropout)
     entry_mask = drop.mask(vector.shape, settings.vector_dropout)
     entry_in = vector * entry_mask
@@ -187,7 +196,19 @@ def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSe
             summary = rectify(_floats(means @ parameters["summary"] + parameters["summary.bias"]))
             rows = rows + summary[edges.page]
     return _Trace(
-        edges, words, vector * own_mask, own_mask, entry_in, entry_mask, entered, inputs, passed, means, summary, rows
+        edges=edges,
+        words=words,
+        prior=prior,
+        own_in=vector * own_mask,
+        own_mask=own_mask,
+        entry_in=entry_in,
+        entry_mask=entry_mask,
+        entered=entered,
+        inputs=inputs,
+        passed=passed,
+        means=means,
+        summary=summary,
+        rows=rows,
     )
 
 
@@ -227,17 +248,23 @@ class _Dropout:
         kept = self.rng.random(shape, dtype=np.float32) >= rate
         return kept.astype(np.float32) / np.float32(1 - rate)
 
-    def words(self, words: sp.csr_matrix, rate: float, row_rate: float) -> sp.csr_matrix:
-        """Some words unread, and all words of some rows, whose labels only their surroundings can tell then.
+    def rows(self, words: sp.csr_matrix, rate: float) -> sp.csr_matrix:
+        """All words of some rows unread: only their surroundings can tell their labels then."""
+        if self.rng is None:
+            return words
+        read = self.rng.random(words.shape[0], dtype=np.float32) >= rate
+        return _with_data(words, words.data * np.repeat(read, np.diff(words.indptr)))
 
-        What is read is scaled so that a row keeps its expected norm, not its expected sum.
-        """
+    def words(self, words: sp.csr_matrix, rate: float) -> sp.csr_matrix:
+        """Some words unread; what is read is scaled so that a row keeps its expected norm, not its expected sum."""
         if self.rng is None:
             return words
         kept = self.rng.random(len(words.data), dtype=np.float32) >= rate
-        read = self.rng.random(words.shape[0], dtype=np.float32) >= row_rate
-        data = words.data * (kept & np.repeat(read, np.diff(words.indptr))) / np.float32(np.sqrt(1 - rate))
-        return sp.csr_matrix((data, words.indices, words.indptr), shape=words.shape)
+        return _with_data(words, words.data * kept / np.float32(np.sqrt(1 - rate)))
+
+
+def _with_data(words: sp.csr_matrix, data: NDArray[Any]) -> sp.csr_matrix:
+    return sp.csr_matrix((data, words.indices, words.indptr), shape=words.shape)
 
 
 def _floats(values: NDArray[Any]) -> Floats:
@@ -274,11 +301,12 @@ def _scatter(levels: NDArray[np.int32], flow: Floats, count: int) -> Floats:
     return np.asarray(onehot.T @ flow)
 
 
-def _word_gradient(words: sp.csr_matrix, flow: Floats) -> tuple[Ints, Floats]:
-    """The words met in the batch, and the gradient of their vectors."""
+def _word_gradient(words: sp.csr_matrix, flow: Floats, learned: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+    """The learned words met in the batch, and the gradient of their vectors."""
     met, column = np.unique(words.indices, return_inverse=True)
     table = sp.csr_matrix((words.data, column, words.indptr), shape=(words.shape[0], len(met)))
-    return met.astype(np.int64), np.asarray(table.T @ flow)
+    kept = learned[met]
+    return met[kept].astype(np.int64), np.asarray(table.T @ flow)[kept]
 
 
 class _Adam:

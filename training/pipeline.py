@@ -20,10 +20,11 @@ from detector.features import (
     Features,
 )
 from detector.labels import LABELS
-from detector.model import rarity, slots_of
+from detector.model import LEAST_NORM, rarity, slots_of
 from detector.network import Floats, Ints, softmax
 from detector.page import Page
 from training.compose import Composer, Piece
+from training.prior import Prior
 from training.network import Batch, NetworkSettings, Parameters, learn, network_of, start, vectors
 
 _HASHED_AT_ONCE = 200  # pages
@@ -139,7 +140,10 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     n-grams' squared idf, once for each time that they occur.
     """
 
-    def __init__(self, least_groups: float = 3, group_share: float = 0.02, least_markup_groups: int = 8) -> None:
+    def __init__(
+        self, prior: Prior, least_groups: float = 3, group_share: float = 0.02, least_markup_groups: int = 8
+    ) -> None:
+        self.prior = prior
         self.least_groups = least_groups
         self.group_share = group_share
         self.least_markup_groups = least_markup_groups
@@ -154,10 +158,17 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         # Markup is written in one language, by few authors: what a site shares with some others is a habit.
         kept |= _spread(rows.markup, groups)[1] >= self.least_markup_groups
         kept[NO_BUCKET] = False
-        self.buckets_ = np.flatnonzero(kept).astype(np.int32)
+        known = kept.copy()
+        known[self.prior.buckets] = True
+        self.buckets_ = np.flatnonzero(known).astype(np.int32)
+        self.learned_ = kept[self.buckets_]
+        self.prior_ = np.zeros((len(self.buckets_), self.prior.vectors.shape[1]), dtype=np.float32)
+        self.prior_[slots_of(self.buckets_)[self.prior.buckets] - 1] = self.prior.vectors
         frequency = np.bincount(rows.counts.indices, minlength=len(kept))
         frequency += np.bincount(rows.markup.indices, minlength=len(kept))
-        self.idf_ = (np.log((1 + len(groups)) / (1 + frequency[self.buckets_])) + 1).astype(np.float32)
+        idf = (np.log((1 + len(groups)) / (1 + frequency[self.buckets_])) + 1).astype(np.float32)
+        # A word that training never met is no rarer than the rarest that it learned.
+        self.idf_ = np.minimum(idf, idf[self.learned_].max(initial=1))
         return self
 
     def transform(self, rows: Rows) -> Inputs:
@@ -169,7 +180,7 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _weighed(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         counts = counts[:, self.buckets_]
-        norms = np.sqrt(np.maximum(counts @ self.idf_**2, 1e-12)).astype(np.float32)
+        norms = np.sqrt(np.maximum(counts @ (self.idf_ * self.learned_) ** 2, LEAST_NORM**2)).astype(np.float32)
         return sp.diags_array(1 / norms) @ counts @ sp.diags_array(self.idf_)
 
 
@@ -189,34 +200,47 @@ class PageNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.epochs = epochs
         self.seed = seed
 
-    def fit(self, inputs: Inputs, composer: Composer, report: Callable[[int, float], None]) -> PageNetwork:
-        """Learn from the pages that ``composer`` draws out of the rows of ``inputs``."""
+    def fit(
+        self, inputs: Inputs, tfidf: HashedTfidf, composer: Composer, report: Callable[[int, float], None]
+    ) -> PageNetwork:
+        """Learn from the pages that ``composer`` draws out of the rows of ``inputs``, which ``tfidf`` made."""
         rng = np.random.default_rng(self.seed)
         self.classes_ = np.arange(len(LABELS))
         numbers = inputs.numbers()
         self.mean_ = numbers.mean(axis=0)
         self.deviation_ = numbers.std(axis=0) + np.float32(1e-6)
-        sizes = (inputs.tfidf.shape[1], SHAPE_LEVELS, numbers.shape[1], len(LABELS))
-        epochs = (self._batches(inputs, composer) for _ in range(self.epochs))
+        sizes = (*tfidf.prior_.shape, SHAPE_LEVELS, numbers.shape[1], len(LABELS))
+        epochs = (self._batches(inputs, tfidf, composer) for _ in range(self.epochs))
         self.parameters_: Parameters = learn(
-            start(*sizes, self.settings, rng), epochs, self.epochs, self.settings, rng, report
+            _only_learned(start(*sizes, self.settings, rng), tfidf), epochs, self.epochs, self.settings, rng, report
         )
+        self.parameters_["words"] += tfidf.prior_ @ self.parameters_.pop("prior")
         self.word_scale_ = _quantise(self.parameters_["words"])
         return self
 
-    def _batches(self, inputs: Inputs, composer: Composer) -> list[Callable[[], Batch]]:
+    def _batches(self, inputs: Inputs, tfidf: HashedTfidf, composer: Composer) -> list[Callable[[], Batch]]:
         """An epoch's batches, each put together when it is called for."""
         drawn = composer.epoch()
-        return [partial(self._batch, inputs, drawn[i : i + PAGES_A_STEP]) for i in range(0, len(drawn), PAGES_A_STEP)]
+        parts = [drawn[i : i + PAGES_A_STEP] for i in range(0, len(drawn), PAGES_A_STEP)]
+        return [partial(self._batch, inputs, tfidf, part) for part in parts]
 
-    def _batch(self, inputs: Inputs, drawn: Sequence[tuple[Piece, float]]) -> Batch:
+    def _batch(self, inputs: Inputs, tfidf: HashedTfidf, drawn: Sequence[tuple[Piece, float]]) -> Batch:
         part = inputs.drawn([page for page, _ in drawn])
         sizes = part.features.sizes
         targets = np.concatenate([page.targets for page, _ in drawn])
         weights = np.repeat(np.array([weight for _, weight in drawn], dtype=np.float32), sizes)
         weights *= targets >= 0
         numbers = self._standardised(part.numbers())
-        return Batch(part.tfidf, part.levels(), numbers, sizes, np.maximum(targets, 0), weights)
+        return Batch(
+            part.tfidf,
+            tfidf.prior_,
+            tfidf.learned_,
+            part.levels(),
+            numbers,
+            sizes,
+            np.maximum(targets, 0),
+            weights,
+        )
 
     def _standardised(self, numbers: Floats) -> Floats:
         return np.asarray((numbers - self.mean_) / self.deviation_, dtype=np.float32)
@@ -230,6 +254,12 @@ class PageNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, inputs: Inputs) -> Floats:
         """Probabilities (n, 4), not yet calibrated."""
         return softmax(self.decision_function(inputs))
+
+
+def _only_learned(parameters: Parameters, tfidf: HashedTfidf) -> Parameters:
+    """A word of which nothing is learned is its prior alone."""
+    parameters["words"][~tfidf.learned_] = 0
+    return parameters
 
 
 def _quantise(words: Floats) -> Floats:

@@ -106,7 +106,7 @@ class Walk:
                 if self._preformatted or not node.is_empty_text_node:
                     self._read(node.text_content or "", inside)
                 elif self._pieces:
-                    self._pieces.append(" ")
+                    self.add(" ", 0, inside)
                 following = node.next
             elif (roles := roles_of(tag, 0)) & UNSEEN:
                 following = node.next
@@ -126,13 +126,13 @@ class Walk:
                     self.close(tag, roles, inside)
                 following = node.next if opened else None
             node = following
-        self._end()
+        self.end()
 
     def open(self, node: LexborNode, tag: str, roles: int) -> None:
         """An element with ``roles`` begins."""
         if roles & _BREAKING:
             if self._pieces:
-                self._end()
+                self.end()
             if roles & SPACED:
                 self._gap = True
         if roles & _COUNTED:
@@ -144,7 +144,7 @@ class Walk:
             self._count(roles, -1)
         if roles & BLOCK:
             if self._pieces:
-                self._end()
+                self.end()
             if roles & SPACED:
                 self._gap = True
         elif roles & CELL:
@@ -166,7 +166,7 @@ class Walk:
             return
         for number, line in enumerate(text.split("\n")):
             if number:
-                self._end()
+                self.end()
             self.add(line, len(line) - line.count(" "), inside)
 
     def add(self, text: str, chars: int, inside: int) -> None:
@@ -179,7 +179,7 @@ class Walk:
                 self._link_chars += chars
         self._pieces.append(text)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Where a block begins or ends, the line before it ends."""
         if not self._pieces:
             return

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.features import HASH_BITS
+from detector.links import link_tokens
 from detector.page import Markup
 
 _DISTANCES = np.array((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3))
@@ -20,16 +21,33 @@ than these speak for the page, not for the paragraph."""
 _ALIKE = 5
 """Of so many of its nearest ancestors the siblings of one shape are counted."""
 _PARTS = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MOST_CLASSES = 8
 _NAMED = 3
 """So many of its nearest ancestors name a paragraph's place for people."""
 _ROWS = 1 << 12
 """Paragraphs whose buckets are gathered at once: the indices take more memory than the buckets."""
-_TELLING = frozenset({"id", "role", "style", "hidden", "aria-hidden"})
+WORDED = frozenset(
+    "aria-label data-action data-area data-block data-component data-element data-ga-category data-link-name data-module "
+    "data-name data-testid data-track data-type data-widget href itemprop itemtype name property rel target title type".split()
+)
+"""Attributes whose words are read with their names."""
+TELLING = WORDED | {"id", "role", "style", "hidden", "aria-hidden"}
 """Attributes that are read beside ``class``."""
-Kind = tuple[str] | tuple[str, str | None] | tuple[str, str | None, str | None, str | None, bool]
-"""An element's tag, classes, id, role, and whether it is hidden; only the first ones where it has no others."""
+Named = tuple[tuple[str, str | None], ...]
+Kind = (
+    tuple[str]
+    | tuple[str, str | None]
+    | tuple[str, str | None, str | None, str | None, bool, Named]
+    | tuple[str, str | None, str | None, str | None, bool, Named, frozenset[str]]
+)
+"""An element's tag, classes, id, role, whether it is hidden, other attributes, and what fields it holds; only the first
+ones where it has no others."""
+_HOLDERS, _NEAR = 5, 2
+"""So many ancestors of a field are told of it, within its form; of an image or a button, which are everywhere, so many."""
+_EVERYWHERE = frozenset({"img", "button"})
+_LONGEST_VALUE, _MOST_WORDS = 60, 6
 _LONGEST_NAME = 200
 """Names that are longer are data, not names; one of 50 MB would be told of every paragraph in it."""
 
@@ -54,8 +72,12 @@ _CRC_SHIFTS = _crc_shifts(4 * (len("role=") + _LONGEST_NAME))
 class _Numbers(dict["Kind", int]):
     """Kinds, numbered as they come."""
 
+    def __init__(self) -> None:
+        self.kinds: list[Kind] = []
+
     def __missing__(self, kind: Kind) -> int:
         self[kind] = number = len(self)
+        self.kinds.append(kind)
         return number
 
 
@@ -67,8 +89,26 @@ class Elements:
         self.kinds: list[int] = []
         self.known = _Numbers()
 
-    def markup(self, owners: NDArray[np.int32], linked: NDArray[np.float64]) -> Markup:
-        """What is said of paragraphs inside the elements ``owners``; ``linked`` is the share of each that is links."""
+    def hold(self, inside: int, tag: str, type: str | None) -> None:
+        """A field, an image or a button (``tag``, of a ``type``) stands in the element ``inside``: it and its nearest
+        ancestors hold one.
+        """
+        field = f"has={tag} {(type or 'text').lower()[:_LONGEST_VALUE]}" if tag == "input" else f"has={tag}"
+        for _ in range(_NEAR if tag in _EVERYWHERE else _HOLDERS):
+            if inside < 0:
+                return
+            kind = self.known.kinds[self.kinds[inside]]
+            padded = (*kind, None, None, None, False, ())[:6] if len(kind) == 1 else (*kind, None, None, False, ())[:6]
+            fields = kind[6] | {field} if len(kind) == 7 else frozenset((field,))
+            self.kinds[inside] = self.known[(*padded, fields)]
+            if kind[0] == "form":
+                return
+            inside = self.parents[inside]
+
+    def markup(self, owners: NDArray[np.int32], linked: NDArray[np.float64], site: str) -> Markup:
+        """What is said of paragraphs inside the elements ``owners`` of a page of ``site``; ``linked`` is the share of
+        each that is links.
+        """
         # One element more, above the outermost: the parent -1 is the last.
         parents = np.array([*self.parents, -1], dtype=np.int32)
         kinds = np.array([*self.kinds, len(self.known)], dtype=np.int32)
@@ -77,10 +117,10 @@ class Elements:
         used = np.zeros(len(self.known) + 1, dtype=bool)
         used[chain_kinds] = used[-1] = True
         known = [kind for kind, is_used in zip(self.known, used.tolist(), strict=False) if is_used]
-        says = [*(_says(*kind[:4]) for kind in known), _NOTHING]
+        says = [*(_says_of(kind, site) for kind in known), _NOTHING]
         says_of = (np.cumsum(used, dtype=np.int32) - 1)[chain_kinds]
         buckets, first = _bags(says, says_of)
-        hidden = np.array([*(kind[4:] == (True,) for kind in known), False])[says_of].any(axis=1)
+        hidden = np.array([*(kind[4:5] == (True,) for kind in known), False])[says_of].any(axis=1)
         depths = (chains >= 0).sum(axis=1)
         alike = self._alike(parents[:-1], kinds[:-1])[chains[:, :_ALIKE]].max(axis=1)
         numbers = np.column_stack([linked, np.log1p(depths), np.log(alike), hidden]).astype(np.float32)
@@ -103,14 +143,15 @@ def _shape(kind: Kind) -> tuple[str, str]:
 def kind(tag: str, attributes: dict[str, str | None]) -> Kind:
     """The kind of an element that has attributes."""
     get = attributes.get
-    if _TELLING.isdisjoint(attributes):
+    if TELLING.isdisjoint(attributes):
         return tag, get("class")
     hidden = (
         "hidden" in attributes
         or get("aria-hidden") == "true"
         or ("style" in attributes and _HIDDEN_STYLE.search(get("style") or "") is not None)
     )
-    return tag, get("class"), get("id"), get("role"), hidden
+    named = tuple([(name, attributes[name]) for name in attributes if name in WORDED])
+    return tag, get("class"), get("id"), get("role"), hidden, named
 
 
 def _chains(parents: NDArray[np.int32], owners: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -160,6 +201,31 @@ class _Says:
 _NOTHING = _Says((), "")
 
 
+def _says_of(kind: Kind, site: str) -> _Says:
+    says = _says(*kind[:4])
+    if len(kind) < 6:
+        return says
+    tokens = list(says.tokens)
+    for name, value in kind[5]:
+        if name == "href":
+            tokens += _link_tokens(value or "", site) if kind[0] == "a" else ()
+        elif value:
+            tokens += _worded_tokens(name, value[:_LONGEST_VALUE])
+    if len(kind) == 7:
+        tokens += map(_token, sorted(kind[6]))
+    return _Says(tuple(tokens), says.name)
+
+
+@lru_cache(maxsize=1 << 14)
+def _link_tokens(target: str, site: str) -> tuple[int, ...]:
+    return tuple(map(_token, link_tokens(target, site)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _worded_tokens(name: str, value: str) -> tuple[int, ...]:
+    return tuple({_token(f"{name}={word.lower()}") for word in _WORDS.findall(value)[:_MOST_WORDS]})
+
+
 @lru_cache(maxsize=1 << 14)
 def _says(tag: str, classes: str | None = None, id: str | None = None, role: str | None = None) -> _Says:
     names = [name[:_LONGEST_NAME] for name in classes.split(maxsplit=_MOST_CLASSES)[:_MOST_CLASSES]] if classes else []
@@ -178,6 +244,7 @@ def _tokens(name: str) -> tuple[int, ...]:
     return tuple([len(part) + 1 << _CRC_BITS | crc32(part, _DOT) for part in parts])
 
 
+@lru_cache(maxsize=1 << 14)
 def _token(token: str) -> int:
     """CRC-32 of a token, above it its length in bytes: with these its hash at any distance can be told."""
     data = token.encode("utf-8", "replace")

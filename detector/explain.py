@@ -20,7 +20,7 @@ from detector.features import (
     tokenize,
 )
 from detector.labels import LABELS, Label
-from detector.model import Model
+from detector.model import Model, norms
 from detector.network import Floats, softmax
 from detector.page import Page
 
@@ -122,7 +122,7 @@ class Evidence:
         tokens = tokenize([text])
         slots = self.model.slots[ngram_buckets(tokens)]
         rows = self.model.word_rows(slots.ravel())
-        norm = float(np.sqrt(max(float(rows[:, -1].sum()), 1e-12)))
+        norm = float(norms(rows[:, -1].sum()))
         weights = (self._toward(rows[:, :-1], label) / norm).reshape(slots.shape)
         words = [text[start:end] for start, end in zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)]
         return [
@@ -135,7 +135,7 @@ class Evidence:
             return []
         slots = self.model.slots[self.features.markup.take(np.array([index])).buckets]
         rows = self.model.word_rows(slots)
-        norm = float(np.sqrt(max(float(rows[:, -1].sum()), 1e-12)))
+        norm = float(norms(rows[:, -1].sum()))
         weight = float(self._toward(rows[:, :-1], label).sum() / norm)
         return [("markup", f"inside {self.page.markup.places[index]}", weight)]
 

@@ -13,14 +13,16 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from detector.elements import Elements, kind
 from detector.encodings import decode_html, encode_html
+from detector.links import site_of
 from detector.page import Page
 from detector.taming import tame
 
 __all__ = ["Walk", "decode_html", "parse_html"]
 
-UNSEEN, BLOCK, SPACED, LIST, PRE, LINK, CELL, BREAK = (1 << bit for bit in range(8))
+UNSEEN, BLOCK, SPACED, LIST, PRE, LINK, CELL, BREAK, HELD = (1 << bit for bit in range(9))
 """What a tag does to the text: its inside is not seen; it ends the line; blank lines stand around it; it indents;
-its line breaks stay; it is a link; it is a cell of a table; it is ``br``."""
+its line breaks stay; it is a link; it is a cell of a table; it is ``br``;
+what holds it is told of it."""
 _BREAKING, _COUNTED = BLOCK | BREAK, LIST | PRE | LINK
 
 
@@ -28,7 +30,7 @@ def _roles() -> dict[str, int]:
     """The roles of the tags that have any; of nodes that are no elements, ``UNSEEN``."""
     named = {
         # Elements whose text no reader sees, or sees only as the field of a form.
-        UNSEEN: "head script style template noscript iframe object embed svg canvas audio video area textarea select "
+        UNSEEN: "head script style template iframe object embed svg canvas audio video area textarea select "
         "datalist input -comment -doctype -document",
         BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset "
         "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html label legend li main menu nav "
@@ -39,6 +41,7 @@ def _roles() -> dict[str, int]:
         LINK: "a",
         CELL: "td th",
         BREAK: "br",
+        HELD: "input textarea select iframe img button",
     }
     roles: dict[str, int] = {"": UNSEEN}
     for role, tags in named.items():
@@ -72,6 +75,20 @@ def parse(html: str | bytes, charset: str | None = None) -> LexborNode | None:
     return None if not data or data.isspace() else LexborHTMLParser(tame(data), options=silent).root
 
 
+_DECLARED_SITE = (("link[rel=canonical]", "href"), ("meta[property='og:url']", "content"), ("base[href]", "href"))
+
+
+def _declared_site(root: LexborNode | None) -> str:
+    """The site that the page says it is of; empty if it does not say."""
+    if root is None:
+        return ""
+    for selector, attribute in _DECLARED_SITE:
+        node = root.css_first(selector)
+        if node is not None and (site := site_of(node.attributes.get(attribute))):
+            return site
+    return ""
+
+
 class Walk:
     """A walk over the nodes in document order, and the lines that a reader sees: blocks end them, lists indent them,
     cells of a row share one.
@@ -86,6 +103,7 @@ class Walk:
         self._owners: list[int] = []
         self._linked: list[float] = []
         self._elements = Elements()
+        self._root: LexborNode | None = None
         # The line that is under way.
         self._pieces: list[str] = []
         self._owner = -1
@@ -96,6 +114,7 @@ class Walk:
 
     def run(self, root: LexborNode | None) -> None:
         """Visit every node that is seen; the open elements are a list, so depth costs no stack."""
+        self._root = root
         elements, roles_of = self._elements, self.roles.get
         parents, kinds, known = elements.parents, elements.kinds, elements.known
         opened: list[tuple[LexborNode, str, int]] = []
@@ -109,8 +128,12 @@ class Walk:
                     self.add(" ", 0, inside)
                 following = node.next
             elif (roles := roles_of(tag, 0)) & UNSEEN:
+                if roles & HELD:
+                    elements.hold(inside, tag, node.attributes.get("type"))
                 following = node.next
             else:
+                if roles & HELD:
+                    elements.hold(inside, tag, None)
                 if roles:
                     self.open(node, tag, roles)
                 parents.append(inside)
@@ -198,7 +221,8 @@ class Walk:
         self._gap = False
 
     def page(self, url: str | None) -> Page:
-        """The page of the lines."""
+        """The page of the lines, found under ``url``."""
+        site = site_of(url) or _declared_site(self._root)
         gaps = ["\n\n" if spaced else "\n" for spaced in self._spaced]
         gaps[:1] = [""] * bool(gaps)
         lines = zip(gaps, self._indents, self.lines, strict=True)
@@ -208,5 +232,5 @@ class Walk:
         lengths = np.array(list(map(len, self.lines)), dtype=np.int64)
         ends = np.cumsum(lengths + indents + gap_lengths)
         blanks = (gap_lengths == 2).astype(np.int32)
-        markup = self._elements.markup(np.array(self._owners, dtype=np.int32), np.array(self._linked))
+        markup = self._elements.markup(np.array(self._owners, dtype=np.int32), np.array(self._linked), site)
         return Page(text, ends - lengths, ends, indents, blanks, markup=markup, url=url)

@@ -36,10 +36,10 @@ from detector.network import Floats, Ints, Layer, Network, softmax
 from detector.page import Page
 
 FORMAT = "banner-detector model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "card.json"
-LEAST_NORM = np.float32(4.0)
-"""A row's norm is at least that of one word of middling rarity, if all its words are unknown or known beforehand only."""
+LEAST_NORM = 4.0
+"""A row's norm is at least that of one word of middling rarity, whatever of it is known."""
 # Below this many n-grams numpy sums the rows; importing scipy.sparse and widening the table would take longer.
 _SMALL = 60_000
 
@@ -57,6 +57,11 @@ def rarity(idf: Floats) -> Floats:
     return np.maximum(np.append(highest, idf) - np.float32(COMMON_IDF), 0).astype(np.float32)
 
 
+def norms(squares: Floats) -> Floats:
+    """Norms of TF-IDF rows by their sums of squares."""
+    return np.sqrt(np.maximum(squares, np.float32(LEAST_NORM**2)))
+
+
 class ModelError(ValueError):
     """A model folder that cannot be used; the message names the file, what is wrong and what to do."""
 
@@ -66,13 +71,15 @@ class Model:
     """The weights as they are stored.
 
     ``buckets`` (k) are the hash buckets that the model knows, ascending; ``idf`` (k) their inverse document
-    frequencies; ``words`` (k, width; int8) their vectors in units of ``word_scale`` (width); ``shapes``
+    frequencies; ``learned`` (k) tells those that training met often, which alone make up a row's norm, from those known
+    only beforehand; ``words`` (k, width; int8) their vectors in units of ``word_scale`` (width); ``shapes``
     (levels, width) the vectors of the shape levels; ``numbers`` maps the shape's numbers to a vector;
     ``network`` reads the page; ``temperature`` (1) and ``prior`` (4) calibrate its logits; ``card`` is for people.
     """
 
     buckets: NDArray[np.int32]
     idf: Floats
+    learned: NDArray[np.bool_]
     words: NDArray[np.int8]
     word_scale: Floats
     shapes: Floats
@@ -94,7 +101,7 @@ class Model:
 
     @cached_property
     def table(self) -> Floats:
-        """Rows (k + 1, width + 1): idf times the vector, and idf squared, whose sum is a row's squared norm."""
+        """Rows (k + 1, width + 1): idf times the vector, and what it adds to a row's squared norm."""
         return self.word_rows(np.arange(len(self.buckets) + 1))
 
     def widen(self) -> None:
@@ -107,7 +114,7 @@ class Model:
         rows = np.zeros((len(slots), self.words.shape[1] + 1), dtype=np.float32)
         np.multiply(self.words[np.maximum(slots, 1) - 1], idf[:, None], out=rows[:, :-1])
         rows[:, :-1] *= self.word_scale
-        rows[:, -1] = idf**2
+        rows[:, -1] = idf**2 * np.append(False, self.learned)[slots]
         return rows
 
     def scores(self, pages: Sequence[Page]) -> list[Floats]:
@@ -148,7 +155,7 @@ class Model:
         # More than half of the buckets are unknown; leaving them out halves the sum.
         known = np.flatnonzero(slots > 0)
         sums = self._sums(slots[known], np.searchsorted(known, bags.first * a_token))
-        return np.asarray(sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1e-12)), dtype=np.float32)
+        return np.asarray(sums[:, :-1] / norms(sums[:, -1:]), dtype=np.float32)
 
     def _sums(self, slots: NDArray[np.int32], bounds: Ints) -> Floats:
         """For each paragraph the sum of its slots' rows of :attr:`table`."""
@@ -225,6 +232,7 @@ def _to_arrays(model: Model) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "buckets": np.diff(model.buckets, prepend=np.int32(0)),
         "idf": model.idf,
+        "learned": model.learned,
         "words": model.words,
         "word_scale": model.word_scale,
         "shapes": model.shapes,
@@ -256,6 +264,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) ->
     model = Model(
         buckets=np.cumsum(_sized(arrays, "buckets", (known,), np.int32), dtype=np.int32),
         idf=_sized(arrays, "idf", (known,)),
+        learned=_sized(arrays, "learned", (known,), np.bool_),
         words=_sized(arrays, "words", (known, width), np.int8),
         word_scale=_sized(arrays, "word_scale", (width,)),
         shapes=_sized(arrays, "shapes", (int(SHAPE_OFFSETS[-1]), width)),

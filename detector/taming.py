@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from detector.elements import TELLING
+
 _SOME_TAGS, _MANY_TAGS = 3_000, 20_000
 _MANY_BYTES = 1 << 21
 _LONG_TAG = 1 << 13
@@ -15,9 +17,7 @@ _DEEPEST = 1_000
 _MOST_ATTRIBUTES = 64
 _MOST_NAMES = 2_000
 """Of tags: HTML, SVG and MathML together have some 250."""
-_READ = frozenset(
-    {b"class", b"id", b"role", b"style", b"hidden", b"aria-hidden", b"href", b"charset", b"start", b"type", b"checked"}
-)
+_READ = frozenset(name.encode() for name in TELLING | {"class", "href", "charset", "start", "checked", "content"})
 
 # As the HTML standard reads them, each piece possessive: nothing is read twice.
 _TAG = re.compile(rb"<(/?)([a-zA-Z][^\s/>]*+)")

@@ -19,10 +19,14 @@ def test_blocks_are_paragraphs_and_inline_elements_are_not():
 
 def test_what_no_reader_sees_is_left_out():
     html = (
-        "<head><title>T</title></head><script>var a</script><style>p{}</style><template>no</template><noscript>no"
-        "</noscript><p>yes</p><textarea>no</textarea><select><option>no</select><svg><text>no</text></svg>"
+        "<head><title>T</title></head><script>var a</script><style>p{}</style><template>no</template><p>yes</p>"
+        "<textarea>no</textarea><select><option>no</select><svg><text>no</text></svg>"
     )
     assert texts(html) == ["yes"]
+
+
+def test_what_is_shown_without_scripts_is_read():
+    assert texts("<div id=app></div><noscript><div class=post><p>The first post.</p></div></noscript>") == ["The first post."]
 
 
 def test_hidden_text_is_marked_and_kept():

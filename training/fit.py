@@ -219,6 +219,7 @@ def export(tfidf: HashedTfidf, network: PageNetwork, calibration: Calibration, c
     return Model(
         buckets=tfidf.buckets_,
         idf=tfidf.idf_,
+        learned=tfidf.learned_,
         words=np.rint(parameters["words"] / network.word_scale_).astype(np.int8),
         word_scale=network.word_scale_,
         shapes=parameters["shapes"],

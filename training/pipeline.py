@@ -20,7 +20,7 @@ from detector.features import (
     Features,
 )
 from detector.labels import LABELS
-from detector.model import LEAST_NORM, rarity, slots_of
+from detector.model import norms, rarity, slots_of
 from detector.network import Floats, Ints, softmax
 from detector.page import Page
 from training.compose import Composer, Piece
@@ -136,8 +136,9 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     What occurs on few sites is a name, not a word that tells one kind of paragraph from another: an n-gram needs
     ``least_groups`` groups (hosts, publications) of its language, and ``group_share`` of them, so that a language
-    with many hosts keeps general words and one with few keeps any. A row is divided by the root of the sum of its
-    n-grams' squared idf, once for each time that they occur.
+    with many hosts keeps general words and one with few keeps any. N-grams of the ``prior`` are known as well, but nothing
+    more is learned of those that are not kept. A row is divided by the root of the sum of the squared idf of the n-grams
+    that are kept, once for each time that they occur.
     """
 
     def __init__(
@@ -180,8 +181,8 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _weighed(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         counts = counts[:, self.buckets_]
-        norms = np.sqrt(np.maximum(counts @ (self.idf_ * self.learned_) ** 2, LEAST_NORM**2)).astype(np.float32)
-        return sp.diags_array(1 / norms) @ counts @ sp.diags_array(self.idf_)
+        lengths = norms(np.asarray(counts @ (self.idf_ * self.learned_) ** 2, dtype=np.float32))
+        return sp.diags_array(1 / lengths) @ counts @ sp.diags_array(self.idf_)
 
 
 def _spread(counts: sp.csr_matrix, groups: Ints) -> tuple[int, Ints]:

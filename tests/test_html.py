@@ -26,7 +26,9 @@ def test_what_no_reader_sees_is_left_out():
 
 
 def test_what_is_shown_without_scripts_is_read():
-    assert texts("<div id=app></div><noscript><div class=post><p>The first post.</p></div></noscript>") == ["The first post."]
+    assert texts("<div id=app></div><noscript><div class=post><p>The first post.</p></div></noscript>") == [
+        "The first post."
+    ]
 
 
 def test_hidden_text_is_marked_and_kept():

@@ -12,7 +12,7 @@ SETTINGS = NetworkSettings(width=5, channels=6, dilations=(1, 2, 4, 1))
 
 def network(seed: int = 0) -> Network:
     rng = np.random.default_rng(seed)
-    parameters = start(10, 4, 3, 4, SETTINGS, rng)
+    parameters = start(10, 2, 4, 3, 4, SETTINGS, rng)
     for value in parameters.values():
         value += rng.normal(0, 0.1, value.shape).astype(np.float32)
     return network_of(parameters, SETTINGS.dilations)

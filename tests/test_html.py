@@ -162,7 +162,7 @@ def test_what_is_tamed_reads_the_same():
         "<!doctype html><title>a <b></title><script>if (a<b) '</p>'</script><style>p > a {}</style>"
         "<!-- <p>no</p> --><DIV Class='x y' ID=main data-x='<p>'><p title=\"it's >\">One <a href=/a>two</a>"
         "<P class=late hidden>three<br/>four</p><textarea><p>no</textarea><ul><li style='display:none'>five</ul></DIV>"
-        "<div/class=z>six</div>"
+        "<div/class=z>six</div><div title=/ class=k>seven</div>"
     )
     page, tamed = parse_html(html), parse_html(html + "<!-- -->" * 20_001)
     assert tame(html.encode()) == html.encode()

@@ -21,7 +21,6 @@ from detector.detector import Detector, Preset
 from detector.formats import jsonl
 from detector.html import parse_html
 from detector.labels import Label
-from detector.markdown import MarkdownPage, parse_markdown
 from detector.model import ModelError
 from detector.page import Page
 
@@ -189,6 +188,8 @@ def clean_command(
     errors: Errors = None,
 ) -> None:
     """Write the same pages with only what is kept."""
+    from detector.markdown import MarkdownPage, parse_markdown
+
     labels = keep or [Label.EDITORIAL]
     preset = _preset(labels, min_confidence, recall, precision)
     as_text = _as_text(output_format, paths, input_format)

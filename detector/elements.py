@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -29,8 +29,9 @@ _NAMED = 3
 _ROWS = 1 << 12
 """Paragraphs whose buckets are gathered at once: the indices take more memory than the buckets."""
 WORDED = frozenset(
-    "aria-label data-action data-area data-block data-component data-element data-ga-category data-link-name data-module "
-    "data-name data-testid data-track data-type data-widget href itemprop itemtype name property rel target title type".split()
+    "aria-label data-action data-area data-block data-component data-element data-ga-category data-link-name"
+    " data-module data-name data-testid data-track data-type data-widget href itemprop itemtype name property rel"
+    " target title type".split()
 )
 """Attributes whose words are read with their names."""
 TELLING = WORDED | {"id", "role", "style", "hidden", "aria-hidden"}
@@ -45,10 +46,10 @@ Kind = (
 """An element's tag, classes, id, role, whether it is hidden, other attributes, and what fields it holds; only the first
 ones where it has no others."""
 _HOLDERS, _NEAR = 5, 2
-"""So many ancestors of a field are told of it, within its form; of an image or a button, which are everywhere, so many."""
+"""So many ancestors are told of a field, within its form; so many of an image or a button, which are everywhere."""
 _EVERYWHERE = frozenset({"img", "button"})
 _LONGEST_VALUE, _MOST_WORDS = 60, 6
-_LONGEST_NAME = 200
+_LONGEST_NAME = 256
 """Names that are longer are data, not names; one of 50 MB would be told of every paragraph in it."""
 
 
@@ -190,8 +191,7 @@ def _buckets(tokens: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(keys & ((1 << HASH_BITS) - 1), dtype=np.int32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Says:
+class _Says(NamedTuple):
     """What an element says of the text inside it: hashes of its tag, classes, id and role; its name for people."""
 
     tokens: tuple[int, ...]

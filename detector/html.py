@@ -128,14 +128,11 @@ class Walk:
                     self.add(" ", 0, inside)
                 following = node.next
             elif (roles := roles_of(tag, 0)) & UNSEEN:
-                if roles & HELD:
-                    elements.hold(inside, tag, node.attributes.get("type"))
+                self._skip(node, tag, roles, inside)
                 following = node.next
             else:
-                if roles & HELD:
-                    elements.hold(inside, tag, None)
                 if roles:
-                    self.open(node, tag, roles)
+                    self.open(node, tag, roles, inside)
                 parents.append(inside)
                 inside = len(kinds)
                 attributes = node.attributes
@@ -151,8 +148,15 @@ class Walk:
             node = following
         self.end()
 
-    def open(self, node: LexborNode, tag: str, roles: int) -> None:
-        """An element with ``roles`` begins."""
+    def _skip(self, node: LexborNode, tag: str, roles: int, inside: int) -> None:
+        """An element that is not seen stands in the element ``inside``."""
+        if roles & HELD:
+            self._elements.hold(inside, tag, node.attributes.get("type"))
+
+    def open(self, node: LexborNode, tag: str, roles: int, inside: int) -> None:
+        """An element with ``roles`` begins in the element ``inside``."""
+        if roles & HELD:
+            self._elements.hold(inside, tag, None)
         if roles & _BREAKING:
             if self._pieces:
                 self.end()

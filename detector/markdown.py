@@ -153,9 +153,9 @@ class _MarkdownWalk(Walk):
         self._skipped = 0
         self._broken = False
 
-    def open(self, node: LexborNode, tag: str, roles: int) -> None:
-        """An element with ``roles`` begins."""
-        super().open(node, tag, roles)
+    def open(self, node: LexborNode, tag: str, roles: int, inside: int) -> None:
+        """An element with ``roles`` begins in the element ``inside``."""
+        super().open(node, tag, roles, inside)
         self._broken = bool(roles & BREAK) or (self._broken and bool(roles & (_MARKED | CELL)))
         if roles & _MARKED or tag == "a":
             self._open_style(node, tag)
@@ -280,6 +280,8 @@ def _inline(runs: list[tuple[str, _Style]]) -> str:
             written.append(inner)
             continue
         before, _, after = inner.partition(text)
+        if not before and written and written[-1].endswith("!"):
+            written[-1] = written[-1][:-1] + "\\!"
         written.append(f"{before}[{text}]({href}){after}")
     return "".join(written).strip()
 
@@ -341,10 +343,15 @@ def _written(blocks: tuple[Block, ...], kept: list[int]) -> Iterator[str]:
         if before is not None:
             yield "\\\n" if is_broken else _between(before, first)
         for number, line in enumerate(lines):
-            prefix = "".join(it.again if it in begun or (it.mark == ">") else f"{it.mark} " for it in first.containers)
-            begun.update(first.containers)
-            yield ("\n" * (number > 0)) + (prefix + line).rstrip()
+            yield "\n" * (number > 0) + (_prefix(first.containers, begun) + line).rstrip()
         before, last = blocks[numbers[-1]], numbers[-1]
+
+
+def _prefix(containers: tuple[_Container, ...], begun: set[_Container]) -> str:
+    """What stands before a line in ``containers``: an item's mark, but before its first line alone."""
+    prefix = "".join(it.again if it in begun else f"{it.mark} " for it in containers)
+    begun.update(containers)
+    return prefix
 
 
 def _is_paragraph(before: Block, first: Block) -> bool:

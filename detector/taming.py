@@ -118,7 +118,7 @@ class _Tamer:
         while attribute := _ATTRIBUTE.match(self.data, position):
             position = attribute.end()
             if len(kept) < _MOST_ATTRIBUTES and attribute[1].lower() in _READ:
-                kept.append(b" " + attribute[0].strip(b" \t\n\r\f/"))
+                kept.append(b" " + attribute[0].lstrip(b" \t\n\r\f/"))
         end = _TAG_END.match(self.data, position)
         return kept, end.end() if end else position
 

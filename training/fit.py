@@ -22,8 +22,8 @@ from training.calibrate import Calibration, calibrate, preset_thresholds
 from training.compose import Bank, Composer, Mixture, Piece
 from training.corpus import Document, Rendering
 from training.network import NetworkSettings, network_of
-from training.prior import Prior
 from training.pipeline import HashedTfidf, PageFeatures, PageNetwork, Rows, pipeline
+from training.prior import Prior
 
 Report = Callable[[str], None]
 CALIBRATION_FOLDS = 8

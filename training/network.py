@@ -51,8 +51,8 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Batch:
-    """Paragraphs of a few pages: TF-IDF ``words`` (n, k), the ``prior`` (k, d) of each word and whether it is ``learned``
-    (k) beside, ``levels`` (n, features; columns of the shape table), ``numbers`` (n, 27), ``sizes`` of the pages,
+    """Paragraphs of a few pages: TF-IDF ``words`` (n, k), each word's ``prior`` (k, d) and whether it is ``learned``
+    as well (k), ``levels`` (n, features; columns of the shape table), ``numbers`` (n, 27), ``sizes`` of the pages,
     ``targets`` (n) and ``weights`` (n).
     """
 

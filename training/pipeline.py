@@ -24,8 +24,8 @@ from detector.model import norms, rarity, slots_of
 from detector.network import Floats, Ints, softmax
 from detector.page import Page
 from training.compose import Composer, Piece
-from training.prior import Prior
 from training.network import Batch, NetworkSettings, Parameters, learn, network_of, start, vectors
+from training.prior import Prior
 
 _HASHED_AT_ONCE = 200  # pages
 PAGES_A_STEP = 16
@@ -136,9 +136,9 @@ class HashedTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     What occurs on few sites is a name, not a word that tells one kind of paragraph from another: an n-gram needs
     ``least_groups`` groups (hosts, publications) of its language, and ``group_share`` of them, so that a language
-    with many hosts keeps general words and one with few keeps any. N-grams of the ``prior`` are known as well, but nothing
-    more is learned of those that are not kept. A row is divided by the root of the sum of the squared idf of the n-grams
-    that are kept, once for each time that they occur.
+    with many hosts keeps general words and one with few keeps any. N-grams of the ``prior`` are known as well, but
+    nothing more is learned of those that are not kept. A row is divided by the root of the sum of the squared idf of
+    the n-grams that are kept, once for each time that they occur.
     """
 
     def __init__(

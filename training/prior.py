@@ -1,9 +1,9 @@
 """What words mean before training: fixed vectors for a wide vocabulary, from a sentence encoder for many languages.
 
-The corpus holds too few pages to learn that *subscribe* and *abonnieren* are one thing, or that *gazette* is a word like
-*newspaper*. A pretrained encoder knows. ``data/vectors/`` holds its vectors for words and pairs of words, reduced to
-their main directions and hashed like the model's own n-grams; training learns one matrix that maps them into the model's
-vectors (as in Pennington et al. 2014's use of vectors as features, folded), and adds it in at the end, so that prediction costs nothing.
+The corpus holds too few pages to learn that *subscribe* and *abonnieren* are one thing, or that a *gazette* is a kind
+of *newspaper*. A pretrained encoder knows. ``data/vectors/`` holds its vectors for words and pairs of words, reduced to
+their main directions and hashed like the model's own n-grams. Training learns one matrix that maps them into the
+model's vectors, and adds the product to these at the end, so that prediction costs nothing.
 """
 
 from __future__ import annotations

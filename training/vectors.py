@@ -1,8 +1,8 @@
 """Makes ``data/vectors/prior.npz``: what a multilingual sentence encoder says of common words and pairs of words.
 
-The vocabulary is what the corpus shares between hosts (dev aside) and the whole words among the encoder's own pieces; the
-file holds hashes and rounded vectors, no words. The encoder is Google's Universal Sentence Encoder, multilingual (Yang et
-al. 2020, ACL; Apache-2.0), trained on sixteen languages to give translations one vector.
+The vocabulary is what the corpus shares between hosts (dev aside) and the whole words among the encoder's own pieces;
+the file holds hashes and rounded vectors, no words. The encoder is Google's Universal Sentence Encoder, multilingual
+(Yang et al. 2020, ACL; Apache-2.0), trained on sixteen languages to give translations one vector.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _read(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
             continue
         word = text[start:end].lower()
         follows = i + 1 < len(spans) and i + 1 not in opening and kinds[i + 1] in KINDS_OF_WORDS
-        # Scripts without spaces write their pairs without one; elsewhere one space stands between, whatever stood there.
+        # Scripts without spaces write their pairs without one; elsewhere one space stands for whatever stood there.
         gap = "" if follows and spans[i + 1][0] == end else " "
         yield word, f"{word}{gap}{text[slice(*spans[i + 1])].lower()}" if follows else ""
 

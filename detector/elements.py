@@ -28,9 +28,11 @@ _NAMED = 3
 """So many of its nearest ancestors name a paragraph's place for people."""
 _ROWS = 1 << 12
 """Paragraphs whose buckets are gathered at once: the indices take more memory than the buckets."""
-WORDED = frozenset(
-    ["aria-label", "data-action", "data-area", "data-block", "data-component", "data-element", "data-ga-category", "data-link-name", "data-module", "data-name", "data-testid", "data-track", "data-type", "data-widget", "href", "itemprop", "itemtype", "name", "property", "rel", "target", "title", "type"]
-)
+WORDED = frozenset({
+    "aria-label", "data-action", "data-area", "data-block", "data-component", "data-element",
+    "data-ga-category", "data-link-name", "data-module", "data-name", "data-testid", "data-track", "data-type",
+    "data-widget", "href", "itemprop", "itemtype", "name", "property", "rel", "target", "title", "type",
+})  # fmt: skip
 """Attributes whose words are read with their names."""
 TELLING = WORDED | {"id", "role", "style", "hidden", "aria-hidden"}
 """Attributes that are read beside ``class``."""

@@ -124,9 +124,10 @@ def read(
     names: Fields,
     fail: Callable[[Failure], None],
     warn: Callable[[str], None],
+    parse_page: Callable[[bytes], Page] = parse_html,
 ) -> Iterator[Page]:
     """Pages of all files, segmented; what cannot be read is told to ``fail`` and costs nothing else, what was mended
-    or skipped is told to ``warn``.
+    or skipped is told to ``warn``. ``parse_page`` reads HTML files.
 
     ``input_format`` is ``text``, ``html``, ``jsonl``, or ``auto``: by the file's suffix and first bytes.
     """
@@ -136,18 +137,23 @@ def read(
             continue
         file_format = _format(path, input_format)
         try:
-            yield from _records(path, names, fail) if file_format == "jsonl" else _whole(path, file_format, warn)
+            if file_format == "jsonl":
+                yield from _records(path, names, fail)
+            else:
+                yield from _whole(path, file_format, warn, parse_page)
         except RecordError as error:
             fail(Failure(path, None, str(error)))
         except OSError as error:
             fail(Failure(path, None, f"cannot be read ({error.strerror or error})"))
 
 
-def _whole(path: str, file_format: str, warn: Callable[[str], None]) -> Iterator[Page]:
+def _whole(
+    path: str, file_format: str, warn: Callable[[str], None], parse_page: Callable[[bytes], Page]
+) -> Iterator[Page]:
     with _opened(path) as file:
         data = file.read()
     if file_format == "html" or (file_format == "auto" and looks_like_html(data)):
-        page = parse_html(data)
+        page = parse_page(data)
     else:
         page = segment(decode(data, lambda message: warn(f"{path}: {message}")))
     yield page.with_record(path, None, {})

@@ -19,6 +19,7 @@ from detector import __version__
 from detector.batch import Failure, Tally, at_most_one_page, label, read, whole_file
 from detector.detector import Detector, Preset
 from detector.formats import jsonl
+from detector.html import parse_html
 from detector.labels import Label
 from detector.model import ModelError
 from detector.page import Page
@@ -76,6 +77,7 @@ class CleanOutput(StrEnum):
 
     AUTO = "auto"
     TEXT = "text"
+    MARKDOWN = "markdown"
     JSONL = "jsonl"
 
 
@@ -160,7 +162,8 @@ def _label_writer(output_format: LabelOutput, run: _Run) -> Callable[[Page], Non
 
 @app.command(
     "clean",
-    epilog="Examples:  detector clean page.txt   |   detector clean pages.jsonl -o clean.jsonl --recall",
+    epilog="Examples:  detector clean page.txt   |   detector clean pages.jsonl -o clean.jsonl --recall"
+    "   |   detector clean page.html --output-format markdown",
 )
 def clean_command(
     paths: Paths,
@@ -171,7 +174,11 @@ def clean_command(
     precision: Precision = False,
     input_format: InFormat = InputFormat.AUTO,
     output_format: Annotated[
-        CleanOutput, typer.Option("--output-format", help="auto: text for one file, JSON Lines for more pages.")
+        CleanOutput,
+        typer.Option(
+            "--output-format",
+            help="auto: text for one file, JSON Lines for more pages; markdown: one page's, from HTML.",
+        ),
     ] = CleanOutput.AUTO,
     text_field: TextField = "text",
     html_field: HtmlField = None,
@@ -181,14 +188,16 @@ def clean_command(
     errors: Errors = None,
 ) -> None:
     """Write the same pages with only what is kept."""
+    from detector.markdown import MarkdownPage, parse_markdown
+
     labels = keep or [Label.EDITORIAL]
     preset = _preset(labels, min_confidence, recall, precision)
     as_text = _as_text(output_format, paths, input_format)
     names = jsonl.Fields(text_field, id_field, url_field, html_field)
     with _Run(paths, input_format, names, model, output, errors) as run:
-        for page in run.pages():
+        for page in run.pages(parse_markdown if output_format is CleanOutput.MARKDOWN else parse_html):
             mask = run.detector.keep_mask(page, labels, preset=preset, min_confidence=min_confidence)
-            text = page.keep_where(mask)
+            text = page.keep_markdown_where(mask) if isinstance(page, MarkdownPage) else page.keep_where(mask)
             if as_text:
                 run.write(text + "\n" * (not text.endswith("\n") and bool(text)))
             else:
@@ -208,8 +217,10 @@ def _preset(labels: list[Label], min_confidence: float | None, recall: bool, pre
 
 def _as_text(output_format: CleanOutput, paths: list[str], input_format: InputFormat) -> bool:
     single = at_most_one_page(paths, input_format)
-    if output_format is CleanOutput.TEXT and not single:
-        raise typer.BadParameter("text output holds one page, without a mark where the next would begin: use jsonl")
+    if output_format in (CleanOutput.TEXT, CleanOutput.MARKDOWN) and not single:
+        raise typer.BadParameter(
+            f"{output_format} output holds one page, without a mark where the next would begin: use jsonl"
+        )
     return single and output_format is not CleanOutput.JSONL
 
 
@@ -303,9 +314,9 @@ class _Run:
     def warn(self, message: str) -> None:
         typer.echo(f"detector: {message}", err=True)
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self, parse_page: Callable[[bytes], Page] = parse_html) -> Iterator[Page]:
         """The labelled pages, with a progress line on a terminal when the output goes elsewhere."""
-        pages = read(self.paths, self.input_format.value, self.names, self.fail, self.warn)
+        pages = read(self.paths, self.input_format.value, self.names, self.fail, self.warn, parse_page)
         labelled = label(self.detector, pages, self.tally)
         if self._output is None or not sys.stderr.isatty():
             yield from labelled

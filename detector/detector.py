@@ -80,6 +80,23 @@ class Detector:
         # A copy in another process starts its own thread.
         return Detector, (self.model,)
 
+    def clean_markdown(
+        self,
+        html: str | bytes,
+        url: str | None = None,
+        charset: str | None = None,
+        *,
+        labels: Sequence[Label] = (Label.EDITORIAL,),
+        preset: Preset | None = None,
+        min_confidence: float | None = None,
+    ) -> str:
+        """What :meth:`keep_mask` keeps of a page of HTML, as Markdown; links are resolved against ``url``."""
+        from detector.markdown import parse_markdown
+
+        page = parse_markdown(html, url, charset)
+        mask = self.keep_mask(self.label_pages([page])[0], labels, preset=preset, min_confidence=min_confidence)
+        return page.keep_markdown_where(mask)
+
     def label_many(self, texts: Iterable[str]) -> Iterator[Page]:
         """Label any number of plain texts, in order; memory holds one batch at a time."""
         return self.label_stream(map(segment, texts))

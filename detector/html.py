@@ -6,41 +6,52 @@ are indented, cells of a table row share a line. Text that only scripts and styl
 
 from __future__ import annotations
 
-import codecs
-import math
 import re
-import zlib
-from collections import Counter
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-from detector.features import HASH_BITS
-from detector.page import Markup, Page
+from detector.elements import Elements, kind
+from detector.encodings import decode_html, encode_html
+from detector.page import Page
+from detector.taming import tame
 
-_UNSEEN = frozenset({
-    "head", "script", "style", "template", "noscript", "iframe", "object", "embed", "svg", "canvas", "audio",
-    "video", "area", "textarea", "select", "datalist", "input",
-})  # fmt: skip
-"""Elements whose text no reader sees, or sees only as the field of a form."""
-_SPACED = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "figure"})
-_BLOCKS = _SPACED | frozenset({
-    "address", "article", "aside", "body", "button", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl",
-    "dt", "fieldset", "figcaption", "footer", "form", "frameset", "header", "hgroup", "hr", "html", "label", "legend",
-    "li", "main", "menu", "nav", "ol", "option", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
-})  # fmt: skip
-_LISTS = frozenset({"ul", "ol", "menu", "dir"})
-_CELLS = frozenset({"td", "th"})
+__all__ = ["Walk", "decode_html", "parse_html"]
+
+UNSEEN, BLOCK, SPACED, LIST, PRE, LINK, CELL, BREAK = (1 << bit for bit in range(8))
+"""What a tag does to the text: its inside is not seen; it ends the line; blank lines stand around it; it indents;
+its line breaks stay; it is a link; it is a cell of a table; it is ``br``."""
+_BREAKING, _COUNTED = BLOCK | BREAK, LIST | PRE | LINK
+
+
+def _roles() -> dict[str, int]:
+    """The roles of the tags that have any; of nodes that are no elements, ``UNSEEN``."""
+    named = {
+        # Elements whose text no reader sees, or sees only as the field of a form.
+        UNSEEN: "head script style template noscript iframe object embed svg canvas audio video area textarea select "
+        "datalist input -comment -doctype -document",
+        BLOCK: "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset "
+        "figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html label legend li main menu nav "
+        "ol option p pre section summary table tbody tfoot thead tr ul",
+        SPACED: "p h1 h2 h3 h4 h5 h6 pre blockquote figure",
+        LIST: "ul ol menu dir",
+        PRE: "pre",
+        LINK: "a",
+        CELL: "td th",
+        BREAK: "br",
+    }
+    roles: dict[str, int] = {"": UNSEEN}
+    for role, tags in named.items():
+        for tag in tags.split():
+            roles[tag] = roles.get(tag, 0) | role
+    return roles
+
+
+ROLES = _roles()
 _CELL_GAP = "\t\t"
 _INDENT = 2
-
-_BLANKS = re.compile(r"[ \t\n\r\f]+")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-_HEAD_BYTES = 4096
-"""Where browsers look for a declared encoding is the first 1,024 bytes; real pages put it later."""
+_BLANKS = re.compile(r"[\t\n\r\f][ \t\n\r\f]*| [ \t\n\r\f]+")
+"""Runs of white space, but for the single space that they become."""
 
 
 def parse_html(html: str | bytes, url: str | None = None, charset: str | None = None) -> Page:
@@ -48,235 +59,154 @@ def parse_html(html: str | bytes, url: str | None = None, charset: str | None = 
 
     ``charset`` is the HTTP header's, if there is one. What is no HTML gives a page with what text there is.
     """
-    text = html if isinstance(html, str) else decode_html(html, charset)
-    root = LexborHTMLParser(text.encode("utf-8", "replace")).root if text.strip() else None
-    return _walk(root).with_record(None, url, {})
+    walk = Walk()
+    walk.run(parse(html, charset))
+    return walk.page(url)
 
 
-def decode_html(data: bytes, charset: str | None = None) -> str:
-    """Text of an HTML file: by its byte order mark, the HTTP charset, UTF-8 if it is that, the charset that it
-    declares, or the one that its bytes look like; bytes that do not fit become U+FFFD.
+def parse(html: str | bytes, charset: str | None = None) -> LexborNode | None:
+    """The root of the parsed document; ``None`` if there is nothing in it."""
+    data = html.encode("utf-8", "replace") if isinstance(html, str) else encode_html(html, charset)
+    # With events, a list to select from takes time that is quadratic in its options.
+    silent = LexborDocumentOptions.WO_EVENTS
+    return None if not data or data.isspace() else LexborHTMLParser(tame(data), options=silent).root
+
+
+class Walk:
+    """A walk over the nodes in document order, and the lines that a reader sees: blocks end them, lists indent them,
+    cells of a row share one.
     """
-    for mark, encoding in _BOMS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
-    if charset and _known(charset):
-        return data.decode(charset, "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    declared = _DECLARED.search(data[:_HEAD_BYTES])
-    name = declared[1].decode("ascii") if declared else ""
-    if _known(name) and codecs.lookup(name).name != "utf-8":
-        return data.decode(name, "replace")
-    import chardet
 
-    found = chardet.detect(data)["encoding"]
-    return data.decode(found if found and _known(found) else "utf-8", "replace")
-
-
-def _known(charset: str) -> bool:
-    try:
-        return bool(codecs.lookup(charset)._is_text_encoding)
-    except (LookupError, ValueError):
-        return False
-
-
-_FAR = 12
-"""Ancestors that speak for a paragraph: those farther up are the page's, not the widget's."""
-_DISTANCES = (0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3)
-"""How distances from the paragraph are told apart: itself, near, in its widget, far."""
-_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_MOST_CLASSES = 8
-
-
-@dataclass(frozen=True)
-class _Element:
-    """An open element: its key among its siblings, and what it says of the text inside it."""
-
-    key: tuple[int | None, str, str]
-    says: _Says
-    hidden: bool
-
-
-@dataclass(frozen=True)
-class _Says:
-    """Hash buckets of an element's tag, classes, id and role at each distance, and its name for people."""
-
-    buckets: tuple[tuple[int, ...], ...]
-    name: str
-
-
-@lru_cache(maxsize=1 << 16)
-def _says(tag: str, classes: str, id: str, role: str) -> _Says:
-    tokens = {f"<{tag}"}
-    names = classes.split()[:_MOST_CLASSES]
-    for name in [*names, *([id] if id else [])]:
-        tokens.add(f".{name.lower()}")
-        tokens.update(f".{part.lower()}" for part in _PARTS.findall(name))
-    if role:
-        tokens.add(f"role={role}")
-    buckets = tuple(tuple(sorted(_bucket(f"{distance} {token}") for token in tokens)) for distance in range(4))
-    return _Says(buckets, tag + (f".{names[0]}" if names else f"#{id}" if id else ""))
-
-
-def _bucket(token: str) -> int:
-    return zlib.crc32(token.encode("utf-8", "replace")) % ((1 << HASH_BITS) - 1) + 1
-
-
-class _Lines:
-    """Lines as they come out of the walk: text, indent, whether a blank line stands before each, and their place."""
+    roles = ROLES
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.indents: list[int] = []
-        self.spaced: list[bool] = []
-        self.places: list[list[_Element]] = []
-        self.linked: list[float] = []
+        self.lines: list[str] = []
+        self._indents: list[int] = []
+        self._spaced: list[bool] = []
+        self._owners: list[int] = []
+        self._linked: list[float] = []
+        self._elements = Elements()
+        # The line that is under way.
         self._pieces: list[str] = []
-        self._place: list[_Element] = []
+        self._owner = -1
         self._chars = self._link_chars = 0
         self._gap = False
+        # What is open.
+        self._lists = self._preformatted = self._links = 0
 
-    def add(self, text: str, open_elements: list[_Element], in_link: bool) -> None:
-        """Text inside the elements that are open."""
-        chars = len(text) - text.count(" ")
-        if chars and not self._chars:
-            self._place = open_elements[-_FAR:]
-        self._chars += chars
-        self._link_chars += chars * in_link
+    def run(self, root: LexborNode | None) -> None:
+        """Visit every node that is seen; the open elements are a list, so depth costs no stack."""
+        elements, roles_of = self._elements, self.roles.get
+        parents, kinds, known = elements.parents, elements.kinds, elements.known
+        opened: list[tuple[LexborNode, str, int]] = []
+        node, inside = root, -1
+        while node is not None:
+            tag = node.tag or ""
+            if tag == "-text":
+                if self._preformatted or not node.is_empty_text_node:
+                    self._read(node.text_content or "", inside)
+                elif self._pieces:
+                    self.add(" ", 0, inside)
+                following = node.next
+            elif (roles := roles_of(tag, 0)) & UNSEEN:
+                following = node.next
+            else:
+                if roles:
+                    self.open(node, tag, roles)
+                parents.append(inside)
+                inside = len(kinds)
+                attributes = node.attributes
+                kinds.append(known[kind(tag, attributes) if attributes else (tag,)])
+                opened.append((node, tag, roles))
+                following = node.first_child
+            while following is None and opened:
+                node, tag, roles = opened.pop()
+                inside = parents[inside]
+                if roles:
+                    self.close(tag, roles, inside)
+                following = node.next if opened else None
+            node = following
+        self.end()
+
+    def open(self, node: LexborNode, tag: str, roles: int) -> None:
+        """An element with ``roles`` begins."""
+        if roles & _BREAKING:
+            if self._pieces:
+                self.end()
+            if roles & SPACED:
+                self._gap = True
+        if roles & _COUNTED:
+            self._count(roles, 1)
+
+    def close(self, tag: str, roles: int, inside: int) -> None:
+        """An element with ``roles`` ends, itself in the element ``inside``."""
+        if roles & _COUNTED:
+            self._count(roles, -1)
+        if roles & BLOCK:
+            if self._pieces:
+                self.end()
+            if roles & SPACED:
+                self._gap = True
+        elif roles & CELL:
+            self.add(_CELL_GAP, len(_CELL_GAP), inside)
+
+    def _count(self, roles: int, step: int) -> None:
+        if roles & LIST:
+            self._lists += step
+        elif roles & PRE:
+            self._preformatted += step
+        else:
+            self._links += step
+
+    def _read(self, text: str, inside: int) -> None:
+        """Text of a node in the element ``inside``, white space as it is in the file."""
+        if not self._preformatted:
+            text = _BLANKS.sub(" ", text)
+            self.add(text, len(text) - text.count(" "), inside)
+            return
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                self.end()
+            self.add(line, len(line) - line.count(" "), inside)
+
+    def add(self, text: str, chars: int, inside: int) -> None:
+        """Text of the line under way, ``chars`` of it no spaces."""
+        if chars:
+            if not self._chars:
+                self._owner = inside
+            self._chars += chars
+            if self._links:
+                self._link_chars += chars
         self._pieces.append(text)
 
-    def end(self, indent: int) -> None:
+    def end(self) -> None:
         """Where a block begins or ends, the line before it ends."""
+        if not self._pieces:
+            return
         if self._chars and (line := "".join(self._pieces).strip()):
-            self.texts.append(line)
-            self.indents.append(indent)
-            self.spaced.append(self._gap)
-            self.places.append(self._place)
-            self.linked.append(self._link_chars / self._chars)
-            self._gap = False
+            self.emit(line)
         self._pieces.clear()
         self._chars = self._link_chars = 0
 
-    def gap(self) -> None:
-        """A blank line, before whatever comes next."""
-        self._gap = True
+    def emit(self, line: str) -> None:
+        """A line is whole: it is the next paragraph."""
+        self.lines.append(line)
+        self._indents.append(_INDENT * self._lists)
+        self._spaced.append(self._gap)
+        self._owners.append(self._owner)
+        self._linked.append(self._link_chars / self._chars)
+        self._gap = False
 
-    def page(self, siblings: Counter[tuple[int | None, str, str]]) -> Page:
-        """The page of these lines; ``siblings`` counts elements of one shape under one parent."""
-        gaps = ["\n\n" if spaced else "\n" for spaced in self.spaced]
-        if gaps:
-            gaps[0] = ""
-        indents = np.array(self.indents, dtype=np.int64)
-        lines = zip(gaps, self.indents, self.texts, strict=True)
-        text = "".join(gap + " " * indent + line for gap, indent, line in lines)
-        lengths = np.array([len(line) for line in self.texts], dtype=np.int64)
-        ends = np.cumsum(lengths + indents + np.array([len(gap) for gap in gaps], dtype=np.int64))
-        blanks = np.array([len(gap) == 2 for gap in gaps], dtype=np.int32)
-        return Page(text, ends - lengths, ends, indents.astype(np.int32), blanks, markup=self._markup(siblings))
-
-    def _markup(self, siblings: Counter[tuple[int | None, str, str]]) -> Markup:
-        buckets: list[int] = []
-        first = [0]
-        numbers = np.zeros((len(self.texts), 4), dtype=np.float32)
-        for row, place, density in zip(numbers, self.places, self.linked, strict=True):
-            for element, distance in zip(reversed(place), _DISTANCES, strict=False):
-                buckets.extend(element.says.buckets[distance])
-            first.append(len(buckets))
-            alike = max((siblings[element.key] for element in place[-5:]), default=1)
-            row[:] = density, math.log1p(len(place)), math.log(alike), any(element.hidden for element in place)
-        places = tuple(" > ".join(element.says.name for element in place[-3:]) for place in self.places)
-        return Markup(np.array(buckets, dtype=np.int32), np.array(first, dtype=np.int64), numbers, places)
-
-
-class _Renderer:
-    """What opens and closes while the nodes pass: blocks end lines, lists indent, cells share a line."""
-
-    def __init__(self) -> None:
-        self.lines = _Lines()
-        self._lists = self._preformatted = self._links = 0
-
-    def text(self, text: str, open_elements: list[_Element]) -> None:
-        if not self._preformatted:
-            self.lines.add(_BLANKS.sub(" ", text), open_elements, self._links > 0)
-            return
-        first, *rest = text.split("\n")
-        self.lines.add(first, open_elements, self._links > 0)
-        for line in rest:
-            self.lines.end(_INDENT * self._lists)
-            self.lines.add(line, open_elements, self._links > 0)
-
-    def open(self, tag: str) -> None:
-        if tag == "br" or tag in _BLOCKS:
-            self._end(tag)
-        self._count(tag, 1)
-
-    def close(self, tag: str, open_elements: list[_Element]) -> None:
-        self._count(tag, -1)
-        if tag in _CELLS:
-            self.lines.add(_CELL_GAP, open_elements, False)
-        elif tag in _BLOCKS:
-            self._end(tag)
-
-    def _end(self, tag: str) -> None:
-        self.lines.end(_INDENT * self._lists)
-        if tag in _SPACED:
-            self.lines.gap()
-
-    def _count(self, tag: str, step: int) -> None:
-        if tag in _LISTS:
-            self._lists = max(0, self._lists + step)
-        elif tag == "pre":
-            self._preformatted += step
-        elif tag == "a":
-            self._links += step
-
-
-def _walk(root: LexborNode | None) -> Page:
-    """Visit every node once, in document order; the open elements are a list, so depth costs no stack."""
-    renderer = _Renderer()
-    siblings: Counter[tuple[int | None, str, str]] = Counter()
-    keys: list[int] = []
-    elements: list[_Element] = []
-    unseen = None
-    for node in root.traverse(include_text=True) if root is not None else ():
-        parent = node.parent
-        above = parent.mem_id if parent is not None else None
-        while keys and keys[-1] != above:
-            key, closed = keys.pop(), elements.pop()
-            if unseen is None:
-                renderer.close(closed.key[1], elements)
-            elif key == unseen:
-                unseen = None
-        tag = node.tag or ""
-        if tag == "-text":
-            if unseen is None:
-                renderer.text(node.text_content or "", elements)
-        elif node.is_element_node:
-            element = _element(node, tag, above)
-            keys.append(node.mem_id)
-            elements.append(element)
-            siblings[element.key] += 1
-            if unseen is None and tag in _UNSEEN:
-                unseen = node.mem_id
-            elif unseen is None:
-                renderer.open(tag)
-    renderer.lines.end(0)
-    return renderer.lines.page(siblings)
-
-
-def _element(node: LexborNode, tag: str, above: int | None) -> _Element:
-    attributes = node.attributes
-    if not attributes:
-        return _Element((above, tag, ""), _says(tag, "", "", ""), False)
-    classes = attributes.get("class") or ""
-    hidden = (
-        "hidden" in attributes
-        or attributes.get("aria-hidden") == "true"
-        or bool(_HIDDEN_STYLE.search(attributes.get("style") or ""))
-    )
-    says = _says(tag, classes, attributes.get("id") or "", attributes.get("role") or "")
-    return _Element((above, tag, classes), says, hidden)
+    def page(self, url: str | None) -> Page:
+        """The page of the lines."""
+        gaps = ["\n\n" if spaced else "\n" for spaced in self._spaced]
+        gaps[:1] = [""] * bool(gaps)
+        lines = zip(gaps, self._indents, self.lines, strict=True)
+        text = "".join([gap + " " * indent + line for gap, indent, line in lines])
+        indents = np.array(self._indents, dtype=np.int32)
+        gap_lengths = np.array(list(map(len, gaps)), dtype=np.int32)
+        lengths = np.array(list(map(len, self.lines)), dtype=np.int64)
+        ends = np.cumsum(lengths + indents + gap_lengths)
+        blanks = (gap_lengths == 2).astype(np.int32)
+        markup = self._elements.markup(np.array(self._owners, dtype=np.int32), np.array(self._linked))
+        return Page(text, ends - lengths, ends, indents, blanks, markup=markup, url=url)

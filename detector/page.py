@@ -37,13 +37,21 @@ class Markup:
 
     ``buckets`` from ``first[i]`` to ``first[i + 1]`` are hashed tags, classes, ids and roles of paragraph i and its
     ancestors; ``numbers`` (n, 4): link density (0 to 1), log depth, log of how many siblings of its shape stand
-    beside it or its ancestors, whether it is hidden; ``places`` names each place for people ("aside.newsletter form").
+    beside it or its ancestors, whether it is hidden; ``nearest`` (n, 3): its element and that one's two nearest
+    ancestors, as indices into ``names``, where what is not there has no name.
     """
 
     buckets: NDArray[np.int32]
     first: NDArray[np.int64]
     numbers: NDArray[np.float32]
-    places: tuple[str, ...]
+    nearest: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """Each paragraph's place for people ("aside.newsletter > form > p"); built on first use."""
+        rows = self.nearest[:, ::-1].tolist()
+        return tuple(" > ".join(self.names[i] for i in row if self.names[i]) for row in rows)
 
 
 @dataclass(frozen=True, eq=False)

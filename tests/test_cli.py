@@ -175,6 +175,16 @@ def test_clean_writes_records_wherever_there_may_be_several_pages(page, tmp_path
         assert "one page" in ran.stderr
 
 
+def test_clean_writes_one_page_as_markdown(page, tmp_path):
+    html = tmp_path / "page.html"
+    html.write_text("<h1>Ferry</h1><p>The council <b>met</b> on <a href='/t'>Tuesday</a>.</p>")
+    ran = run("clean", html, "--output-format", "markdown", "--min-confidence", "0")
+    assert ran.stdout == "# Ferry\n\nThe council **met** on [Tuesday](/t).\n"
+    text = run("clean", page, "--output-format", "markdown").stdout
+    assert text == run("clean", page, "--output-format", "text").stdout
+    assert "one page" in run("clean", html, html, "--output-format", "markdown", code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import zlib
+from itertools import chain
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from detector.features import HASH_BITS
 from detector.html import decode_html, parse_html
+from detector.taming import tame
 
 
 def texts(html, **kwargs):
@@ -44,6 +49,10 @@ def test_lists_are_indented_and_table_rows_are_lines():
     page = parse_html(html)
     assert [int(i) for i in page.indents] == [2, 4, 2, 0, 0]
     assert [" ".join(t.split()) for t in texts(html)] == ["a", "b", "c", "1 2", "3 4"]
+
+
+def test_the_last_line_of_a_page_is_indented_as_the_others_are():
+    assert parse_html("<ul><li>a<li>b").text == "  a\n  b"
 
 
 def test_preformatted_lines_stay_lines():
@@ -114,9 +123,90 @@ def test_what_is_hardly_html_is_a_page(html):
     assert len(page) == len(page.paragraphs)
 
 
-def test_a_hundred_thousand_levels():
-    html = "<div>" * 100_000 + "deep" + "</div>" * 100_000
-    assert texts(html) == ["deep"]
+N = 100_000
+HOSTILE = {
+    "levels": ("<div>" * N + "x", 1),
+    "levels that close": ("<div>" * N + "x" + "</div>" * N + "<p>y", 2),
+    "lists": ("<ul><li>" * N + "x" + "</ul>" * N + "y", 2),
+    "tables": ("<table><tr><td>" * N + "x", 1),
+    "unclosed links": ("<a href=x><div>" * N + "x", 1),
+    "stray ends": ("<span>" * N + "</x>" * N + "x", 1),
+    "styles never closed": ("".join(f"<p><font color={i}>x</p>" for i in range(5_000)), 5_000),
+    "styles misnested": ("<b><i>x</b>" * N, 1),
+    "a million attributes": ("<p " + " ".join(f"a{i}=1" for i in range(10 * N)) + ">x", 1),
+    "bare attributes": ("<p " + " ".join(f"a{i}" for i in range(N)) + ">x", 1),
+    "attributes of many": ("".join(f"<b a{i}=1>x</b>" for i in range(N)), 1),
+    "names of tags": ("".join(f"<x{i}>x</x{i}>" for i in range(N)), 1),
+    "options": ("<select>" + "<option>x" * N + "</select>y", 1),
+    "quotes": ('<p a="' * N + '">x', 1),
+    "comments": ("x" + "<!--" * N, 1),
+    "scripts": ("x" + "<script>" * N, 1),
+    "a huge class": ("<p class='" + "ab " * 10 * N + "'>x</p>", 1),
+    "a huge id": ("<div id='" + "aB" * 10 * N + "'>" + "<p>x</p>" * 100, 100),
+    "a huge style": ("<p style='" + "display " * N + "'>x", 1),
+    "a huge script": ("<script>" + "x" * 50 * N + "</script><p>x", 1),
+    "signs": ("<" * N, 1),
+    "nothing but NUL": ("\0" * N, 0),
+    "lone surrogates": ("<p class='\ud83d'>\udc00" * 10, 10),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pages_are_pages_and_cost_what_others_do(name):
+    html, paragraphs = HOSTILE[name]
+    assert len(parse_html(html)) == paragraphs
+
+
+def test_what_is_tamed_reads_the_same():
+    html = (
+        "<!doctype html><title>a <b></title><script>if (a<b) '</p>'</script><style>p > a {}</style>"
+        "<!-- <p>no</p> --><DIV Class='x y' ID=main data-x='<p>'><p title=\"it's >\">One <a href=/a>two</a>"
+        "<P class=late hidden>three<br/>four</p><textarea><p>no</textarea><ul><li style='display:none'>five</ul></DIV>"
+        "<div/class=z>six</div><div title=/ class=k>seven</div>"
+    )
+    page, tamed = parse_html(html), parse_html(html + "<!-- -->" * 20_001)
+    assert tame(html.encode()) == html.encode()
+    assert tamed.text == page.text
+    assert page.markup is not None
+    assert tamed.markup is not None
+    assert tamed.markup.places == page.markup.places
+    assert tamed.markup.numbers.tolist() == page.markup.numbers.tolist()
+    assert tamed.markup.buckets.tolist() == page.markup.buckets.tolist()
+
+
+def test_buckets_are_hashes_of_distance_and_token():
+    page = parse_html("<div class='newsBox'>x</div>")
+    assert page.markup is not None
+    at = [[f"{distance} {token}".encode() for token in tokens] for distance, tokens in (
+        (0, ["<div", ".newsbox", ".news", ".box"]), (1, ["<body"]), (1, ["<html"]))]  # fmt: skip
+    expected = [sorted(zlib.crc32(token) % ((1 << HASH_BITS) - 1) + 1 for token in tokens) for tokens in at]
+    assert page.markup.buckets.tolist() == list(chain.from_iterable(expected))
+
+
+NESTING = ("p", "div", "ul", "li", "table", "tr", "td", "pre", "br", "a", "b", "font", "select", "option", "svg")
+SOUP = [f"<{slash}{tag}>" for tag in NESTING for slash in ("", "/")]
+SOUP += ["<script>", "</script>", "<!--", "-->", "<p class='a b' id=c role=d hidden", "<td style='display:none'>"]
+SOUP += ["x", " ", "\xa0", "\n", "é", "語", "&amp;", "&#0;", '"', "<", ">", "\0", "\ud800"]
+
+
+@given(st.lists(st.sampled_from(SOUP), max_size=60).map("".join))
+@example("<pre>\n \n</pre>")
+def test_tag_soup_is_a_page(html):
+    page = parse_html(html)
+    assert bool(page.text) == bool(len(page))
+    assert all(paragraph.text == paragraph.text.strip() != "" for paragraph in page.paragraphs)
+    assert "".join(page.text.split()) == "".join("".join(p.text for p in page.paragraphs).split())
+    assert page.markup is not None
+    assert len(page.markup.places) == len(page.markup.numbers) == len(page)
+    assert page.markup.first[-1] == len(page.markup.buckets)
+    tamed = parse_html(html + "<!-- -->" * 20_001)
+    assert isinstance(tamed.text, str)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_are_a_page(data):
+    page = parse_html(data)
+    assert bool(page.text) == bool(len(page))
 
 
 @given(st.text(alphabet=st.sampled_from(list("<>/ab pdivul\n \t&;é語=\"'!-")), max_size=200))

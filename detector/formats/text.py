@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Callable
 
+from detector.encodings import detect
 from detector.formats import RecordError
 
 _BOMS = (
@@ -65,9 +66,7 @@ def _is_nearly_utf8(data: bytes, bad: int, error: UnicodeDecodeError) -> bool:
 
 
 def _detected(data: bytes, offset: int) -> str:
-    import chardet
-
-    encoding = chardet.detect(data)["encoding"]
+    encoding = detect(data)
     try:
         if encoding is not None:
             return data.decode(encoding)

@@ -1,0 +1,183 @@
+"""What an HTML page's elements say of the paragraphs inside them: ``Markup``, gathered while the elements open."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.features import HASH_BITS
+from detector.page import Markup
+
+_DISTANCES = np.array((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3))
+"""How distances from the paragraph are told apart: itself, near, in its widget, far. Ancestors that are farther up
+than these speak for the page, not for the paragraph."""
+_ALIKE = 5
+"""Of so many of its nearest ancestors the siblings of one shape are counted."""
+_PARTS = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_MOST_CLASSES = 8
+_NAMED = 3
+"""So many of its nearest ancestors name a paragraph's place for people."""
+_ROWS = 1 << 12
+"""Paragraphs whose buckets are gathered at once: the indices take more memory than the buckets."""
+_TELLING = frozenset({"id", "role", "style", "hidden", "aria-hidden"})
+"""Attributes that are read beside ``class``."""
+Kind = tuple[str] | tuple[str, str | None] | tuple[str, str | None, str | None, str | None, bool]
+"""An element's tag, classes, id, role, and whether it is hidden; only the first ones where it has no others."""
+_LONGEST_NAME = 256
+"""Names that are longer are data, not names; one of 50 MB would be told of every paragraph in it."""
+
+
+_CRC_BITS = 32
+_CRC = (1 << _CRC_BITS) - 1
+_DOT = crc32(b".")
+
+
+def _crc_shifts(longest: int) -> NDArray[np.int64]:
+    """By what a token's CRC-32 changes when its distance and a space stand before it: CRCs are linear, so that depends
+    on the token's length (to ``longest``) alone.
+    """
+    zeros = [bytes(length) for length in range(longest + 1)]
+    before = [crc32(b"%d " % distance) for distance in range(4)]
+    return np.array([[crc32(zero, state) ^ crc32(zero) for zero in zeros] for state in before])
+
+
+_CRC_SHIFTS = _crc_shifts(4 * (len("role=") + _LONGEST_NAME))
+
+
+class _Numbers(dict["Kind", int]):
+    """Kinds, numbered as they come."""
+
+    def __missing__(self, kind: Kind) -> int:
+        self[kind] = number = len(self)
+        return number
+
+
+class Elements:
+    """Elements in the order in which they open: the number of each one's parent (-1: none) and of its kind."""
+
+    def __init__(self) -> None:
+        self.parents: list[int] = []
+        self.kinds: list[int] = []
+        self.known = _Numbers()
+
+    def markup(self, owners: NDArray[np.int32], linked: NDArray[np.float64]) -> Markup:
+        """What is said of paragraphs inside the elements ``owners``; ``linked`` is the share of each that is links."""
+        # One element more, above the outermost: the parent -1 is the last.
+        parents = np.array([*self.parents, -1], dtype=np.int32)
+        kinds = np.array([*self.kinds, len(self.known)], dtype=np.int32)
+        chains = _chains(parents, owners)
+        chain_kinds = kinds[chains]
+        used = np.zeros(len(self.known) + 1, dtype=bool)
+        used[chain_kinds] = used[-1] = True
+        known = [kind for kind, is_used in zip(self.known, used.tolist(), strict=False) if is_used]
+        says = [*(_says(*kind[:4]) for kind in known), _NOTHING]
+        says_of = (np.cumsum(used, dtype=np.int32) - 1)[chain_kinds]
+        buckets, first = _bags(says, says_of)
+        hidden = np.array([*(kind[4:] == (True,) for kind in known), False])[says_of].any(axis=1)
+        depths = (chains >= 0).sum(axis=1)
+        alike = self._alike(parents[:-1], kinds[:-1])[chains[:, :_ALIKE]].max(axis=1)
+        numbers = np.column_stack([linked, np.log1p(depths), np.log(alike), hidden]).astype(np.float32)
+        return Markup(buckets, first, numbers, says_of[:, :_NAMED], tuple(it.name for it in says))
+
+    def _alike(self, parents: NDArray[np.int32], kinds: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many elements of each one's tag and classes its parent holds; 1 for what is above the outermost."""
+        numbers: dict[tuple[str, str], int] = {}
+        shapes = np.array([numbers.setdefault(_shape(kind), len(numbers)) for kind in self.known], dtype=np.int64)
+        keys = parents * len(numbers) + shapes[kinds] if len(kinds) else kinds
+        _, places, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        return np.append(counts[places], 1)
+
+
+def _shape(kind: Kind) -> tuple[str, str]:
+    """Tag and classes: what siblings have in common."""
+    return kind[0], kind[1] or "" if len(kind) > 1 else ""
+
+
+def kind(tag: str, attributes: dict[str, str | None]) -> Kind:
+    """The kind of an element that has attributes."""
+    get = attributes.get
+    if _TELLING.isdisjoint(attributes):
+        return tag, get("class")
+    hidden = (
+        "hidden" in attributes
+        or get("aria-hidden") == "true"
+        or ("style" in attributes and _HIDDEN_STYLE.search(get("style") or "") is not None)
+    )
+    return tag, get("class"), get("id"), get("role"), hidden
+
+
+def _chains(parents: NDArray[np.int32], owners: NDArray[np.int32]) -> NDArray[np.int32]:
+    """For each paragraph its element and that one's ancestors (n, 12), the nearest first; -1 where there is none."""
+    chains = np.empty((len(owners), len(_DISTANCES)), dtype=np.int32)
+    ancestors = owners
+    for column in chains.T:
+        column[:] = ancestors
+        ancestors = parents[ancestors]
+    return chains
+
+
+def _bags(says: list[_Says], says_of: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The buckets of what is said of each paragraph, one after another, and where each one's begin."""
+    tokens = np.array([len(it.tokens) for it in says])
+    buckets_at = _buckets(np.array(list(chain.from_iterable(it.tokens for it in says)), dtype=np.int64), tokens)
+    starts = np.append(0, np.cumsum(tokens))[:-1]
+    sizes = tokens[says_of]
+    first = np.append(0, np.cumsum(sizes.sum(axis=1)))
+    buckets = np.empty(first[-1], dtype=np.int32)
+    for begin in range(0, len(sizes), _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        runs = sizes[rows].ravel()
+        ends = np.cumsum(runs)
+        shifts = (starts[says_of[rows]] + _DISTANCES * buckets_at.shape[1]).ravel() - (ends - runs)
+        at = np.repeat(shifts, runs) + np.arange(ends[-1])
+        buckets[first[begin] : first[begin] + len(at)] = buckets_at.ravel()[at]
+    return buckets, first
+
+
+def _buckets(tokens: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The hash bucket of each token at each distance (4, tokens), sorted within each run of ``sizes`` tokens."""
+    at_distance = (tokens & _CRC) ^ _CRC_SHIFTS[:, tokens >> _CRC_BITS]
+    keys = np.repeat(np.arange(len(sizes)) << HASH_BITS, sizes) + at_distance % ((1 << HASH_BITS) - 1) + 1
+    keys.sort(axis=1)
+    return np.asarray(keys & ((1 << HASH_BITS) - 1), dtype=np.int32)
+
+
+class _Says(NamedTuple):
+    """What an element says of the text inside it: hashes of its tag, classes, id and role; its name for people."""
+
+    tokens: tuple[int, ...]
+    name: str
+
+
+_NOTHING = _Says((), "")
+
+
+@lru_cache(maxsize=1 << 14)
+def _says(tag: str, classes: str | None = None, id: str | None = None, role: str | None = None) -> _Says:
+    names = [name[:_LONGEST_NAME] for name in classes.split(maxsplit=_MOST_CLASSES)[:_MOST_CLASSES]] if classes else []
+    ids = [id[:_LONGEST_NAME]] if id else []
+    tokens = {_token(f"<{tag[:_LONGEST_NAME]}")}.union(*map(_tokens, [*names, *ids]))
+    if role:
+        tokens.add(_token(f"role={role[:_LONGEST_NAME]}"))
+    return _Says(tuple(tokens), tag + (f".{names[0]}" if names else f"#{ids[0]}" if ids else ""))
+
+
+@lru_cache(maxsize=1 << 14)
+def _tokens(name: str) -> tuple[int, ...]:
+    """A class or an id, and the parts of which it is made."""
+    data = name.encode("utf-8", "replace")
+    parts = (name.lower().encode("utf-8", "replace"), *map(bytes.lower, _PARTS.findall(data)))
+    return tuple([len(part) + 1 << _CRC_BITS | crc32(part, _DOT) for part in parts])
+
+
+def _token(token: str) -> int:
+    """CRC-32 of a token, above it its length in bytes: with these its hash at any distance can be told."""
+    data = token.encode("utf-8", "replace")
+    return len(data) << _CRC_BITS | crc32(data)

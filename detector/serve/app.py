@@ -38,7 +38,7 @@ from detector.serve.stream import label_stream
 
 _GUARDED = ("/label", "/label/batch", "/metrics")
 """Routes that want the token, if there is one."""
-_LINGER_SECONDS, _LINGER_BYTES = 2.0, 32 << 20
+_LINGER_SECONDS, _LINGER_BYTES = 1.0, 32 << 20
 """How much of a refused body is still read and dropped: a client that is cut off may not see its answer."""
 _SWITCH_SECONDS = 0.001
 """How long the thread that labels may keep the interpreter from the event loop."""
@@ -231,8 +231,9 @@ _PATHS = frozenset(route.path for route in _routes())
 
 
 def _bears(headers: Headers, token: str) -> bool:
+    # Starlette decodes headers as Latin-1, whatever their bytes are.
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode())
+    return scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode("latin-1"), token.encode())
 
 
 class _Exchange:

@@ -73,7 +73,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # create_server adds the address to the message, which names it already; names have codes of their own.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         remedy = "; name another with --port" if error.errno == errno.EADDRINUSE else ""
         raise OSError(error.errno, f"cannot listen there: {reason}{remedy}", f"{host}:{port}") from None
 

@@ -232,8 +232,9 @@ def test_the_workers_counts_add_up():
     with running(workers=2) as server:
 
         def ask() -> None:
-            for _ in range(25):
-                post(server, content=PAGE, headers=TEXT)
+            with httpx.Client() as client:
+                for _ in range(25):
+                    client.post(server.url + "/label", content=PAGE, headers=TEXT)
 
         askers = [threading.Thread(target=ask) for _ in range(4)]
         for asker in askers:
@@ -289,7 +290,7 @@ def test_what_it_cannot_start_with_is_told_in_one_line(server, tmp_path):
         refuse("--port", port)
         == f"detector: 127.0.0.1:{port}: cannot listen there: Address already in use; name another with --port\n"
     )
-    assert "no model" in refuse("--model", str(tmp_path)) or "model" in refuse("--model", str(tmp_path))
+    assert str(tmp_path) in refuse("--model", str(tmp_path))
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     assert "is empty" in refuse("--token-file", str(tmp_path / "empty"))
 

@@ -90,6 +90,7 @@ _DISTANCES = (0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3)
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MOST_CLASSES = 8
+_MOST_CACHED = 1_000
 
 
 @dataclass(frozen=True)
@@ -278,5 +279,7 @@ def _element(node: LexborNode, tag: str, above: int | None) -> _Element:
         or attributes.get("aria-hidden") == "true"
         or bool(_HIDDEN_STYLE.search(attributes.get("style") or ""))
     )
-    says = _says(tag, classes, attributes.get("id") or "", attributes.get("role") or "")
+    names = (tag, classes, attributes.get("id") or "", attributes.get("role") or "")
+    # Long names would fill the memory, and seldom come twice.
+    says = _says(*names) if sum(map(len, names)) <= _MOST_CACHED else _says.__wrapped__(*names)
     return _Element((above, tag, classes), says, hidden)

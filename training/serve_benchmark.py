@@ -30,6 +30,7 @@ PAGES = 40
 CONNECTIONS = 64
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _START_SECONDS = 60
+_WARM_UP_REQUESTS = 4 * CONNECTIONS
 
 
 def make_pages() -> list[bytes]:
@@ -75,6 +76,7 @@ def benchmark(requests: int, workers: int) -> Iterator[str]:
     yield f"{len(pages)} pages of {sum(map(len, pages)) / len(pages) / 1e3:.0f} kB HTML, {CONNECTIONS} connections"
     yield f"{alone:8.1f} pages/s  label_html in {workers} processes"
     with _server(workers) as (process, port):
+        asyncio.run(_load(port, pages, _WARM_UP_REQUESTS, None))
         before = _memory(process)
         own = time.process_time()
         peak = asyncio.run(_load(port, pages, requests, None))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Tally
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from detector.page import Page
 
@@ -30,7 +32,19 @@ def count_page(page: Page) -> None:
 
 
 def exposition() -> bytes:
-    """All workers' counts as Prometheus' text format."""
+    """All workers' counts as Prometheus' text format; what a worker that died had under way is gone with it."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not _lives(pid):
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

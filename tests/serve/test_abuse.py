@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -210,3 +213,26 @@ def test_a_batch_that_never_ends_is_told_that_the_service_stops():
     assert b'"line": 1, "error"' in rest
     assert b'"status": 503' in rest
     assert rest.endswith(b"0\r\n\r\n")
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for status_file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = status_file.read_text().rpartition(")")[2].split()
+            found += [int(status_file.parent.name)] * (int(fields[1]) == pid)
+    return found
+
+
+def test_a_worker_that_dies_is_replaced_and_what_it_counted_stays():
+    with running(workers=1) as server, server.connect() as dropped:
+        assert server.still_serves()
+        dropped.sendall(HEAD + b"Content-Length: 100\r\n\r\nabc")
+        wait_for(lambda: under_way(server) == 2)
+        worker = max(children(server.process.pid))
+        os.kill(worker, signal.SIGKILL)
+        assert read_all(dropped) == b""
+        assert server.still_serves()
+        assert under_way(server) == 1
+        metrics = httpx.get(server.url + "/metrics").text
+        assert 'detector_requests_total{route="/label",status="200"} 2.0' in metrics

@@ -91,6 +91,32 @@ def test_reasons_of_a_page_of_too_many_paragraphs_are_refused(server):
     assert "1,001 paragraphs" in problem(answer)
 
 
+@pytest.mark.parametrize("tags", ["<div>", "<div/>", "<DIV class='<'>", "<p><span>", "<svg><b/>"])
+def test_html_nested_too_deeply_is_refused(server, tags):
+    html = tags * 6_000
+    assert post(server, content=html, headers=HTML).status_code == 422
+    answer = post(server, json={"html": html})
+    assert answer.status_code == 422
+    assert "5,000 HTML elements" in problem(answer)
+
+
+def test_an_element_of_too_many_attributes_is_refused(server):
+    answer = post(server, content="<a " + " ".join(f"a{i}" for i in range(6_000)) + ">word</a>", headers=HTML)
+    assert answer.status_code == 422
+    assert "attributes" in problem(answer)
+
+
+def test_html_of_many_tags_side_by_side_is_taken(server):
+    html = "<ul>" + "<li><b>word</b> <img src=a><br/><svg><g><path d='' /></g></svg>" * 6_000 + "</ul>"
+    assert len(post(server, content=html, headers=HTML).json()["paragraphs"]) == 6_000
+
+
+def test_a_page_of_too_many_paragraphs_is_refused(server):
+    answer = post(server, content="A.\n" * 100_001, headers=TEXT)
+    assert answer.status_code == 422
+    assert "100,001 paragraphs" in problem(answer)
+
+
 def test_a_page_without_text_has_no_paragraphs(server):
     for headers in (TEXT, HTML):
         assert post(server, content=b"", headers=headers).json()["paragraphs"] == []

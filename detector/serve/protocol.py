@@ -17,7 +17,7 @@ from detector.serve.problems import MEDIA_TYPE, Problem
 if TYPE_CHECKING:
     from detector.serve.service import Service
 
-LINGER = 1.0
+LINGER = 2.0
 """Seconds that an idle connection stays open once the service stops."""
 
 

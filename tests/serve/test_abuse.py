@@ -200,6 +200,25 @@ def test_sigterm_under_load_loses_nothing():
     assert (code, log) == (0, "")
 
 
+def test_what_comes_on_an_idle_connection_as_the_service_stops_is_answered():
+    with running(workers=1) as server:
+        idle, asking = (http.client.HTTPConnection(*server.address, timeout=60) for _ in range(2))
+        assert ask(idle).status == 200
+        server.terminate()
+        wait_for(lambda: ask(asking).status == 503)
+        answer = ask(idle)
+        assert answer.status == 503
+        assert answer.will_close
+        assert server.wait() == (0, "")
+
+
+def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    connection.request("GET", "/readyz")
+    answer = connection.getresponse()
+    answer.read()
+    return answer
+
+
 def test_a_batch_that_never_ends_is_told_that_the_service_stops():
     with running(workers=1) as server, server.connect() as stream:
         stream.sendall(

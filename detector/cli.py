@@ -249,6 +249,48 @@ def view_command(path: OnePage, output: Out = None, model: ModelFolder = None) -
                 file.write(page_html(page, detector.explain_page(page)))
 
 
+@app.command(
+    "serve",
+    epilog="Examples:  detector serve   |   detector serve --host 0.0.0.0 --token-file token.txt --workers 4",
+)
+def serve_command(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; others than this machine's: 0.0.0.0.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8000,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that label; one a core if none is given.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="File with the bearer token to ask for; else $DETECTOR_TOKEN.")
+    ] = None,
+    max_body: Annotated[float, typer.Option("--max-body", min=0.001, help="Megabytes a body may have.")] = 10,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds for a body to arrive, and for its labels.")
+    ] = 30,
+    model: ModelFolder = None,
+) -> None:
+    """Serve labels over HTTP, with a page to try them at /."""
+    try:
+        from detector.serve.server import serve
+        from detector.serve.settings import MEGABYTE, Limits, Settings
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(f"{error.name} is missing: pip install 'banner-detector[serve]'") from None
+    limits = Limits(body=round(max_body * MEGABYTE), seconds=timeout)
+    settings = Settings(host, port, workers or os.cpu_count() or 1, model, _token(token_file), limits)
+    if not serve(settings, lambda message: typer.echo(f"detector: {message}", err=True)):
+        raise typer.Exit(1)
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get("DETECTOR_TOKEN") or None
+    token = file.read_text(encoding="utf-8").strip()
+    if not token:
+        raise typer.BadParameter(f"{file} is empty; write the token into it", param_hint="--token-file")
+    return token
+
+
 @app.command("info", epilog="Example:  detector info --model my-model/")
 def info_command(model: ModelFolder = None) -> None:
     """Print the model's card: version, data, scores, size."""

@@ -39,3 +39,9 @@ def test_the_detector_never_imports_training():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_the_command_line_imports_the_service_only_to_serve():
+    code = "import sys, detector.cli; print([name for name in ('starlette', 'uvicorn') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -198,6 +198,18 @@ def align_command(
         typer.echo(alignment.table(name, len(pages), alignment.alignments(pages, corpus)))
 
 
+@app.command("benchmark-serve", epilog="Example:  python -m training benchmark-serve --requests 100000")
+def benchmark_serve_command(
+    requests: Annotated[int, typer.Option("--requests", min=1, help="Sent at the peak rate.")] = 2_000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that label.")] = 2,
+) -> None:
+    """Measure the HTTP service under load on this machine: rate, waiting times, memory."""
+    from training.serve_benchmark import benchmark
+
+    for line in benchmark(requests, workers):
+        typer.echo(line)
+
+
 @app.command("rebuild", epilog="Example:  python -m training rebuild --clones repositories/ --out corpora/")
 def rebuild_command(
     clones: Annotated[

@@ -28,13 +28,17 @@ class Fields:
 
 
 def parse(line: bytes, names: Fields, place: str) -> Page:
-    """One line of JSON Lines as a page, named ``place`` if it has no id.
+    """One line of JSON Lines as a page; raises :class:`RecordError` if it is no object with a text."""
+    return read_record(load(line), names, place)
+
+
+def read_record(record: dict[str, Any], names: Fields, place: str | None) -> Page:
+    """A record, which is used up, as a page, named ``place`` if it has no id.
 
     What is no ``str`` in the fields of id and URL stays in the page's ``fields``, as do the fields that pass through;
     those that have the name of one that will be written stand there under ``input``. Raises :class:`RecordError` if
-    the line is no object with a text.
+    it has no text.
     """
-    record = _object(line)
     if names.html is None:
         page = segment(_text(record.pop(names.text, None), names.text, "text", record))
     else:
@@ -46,7 +50,8 @@ def parse(line: bytes, names: Fields, place: str) -> Page:
     return page.with_record(_name(named["id"], place), _name(named["url"], None), fields)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def load(line: bytes) -> dict[str, Any]:
+    """The object in one line of JSON; raises :class:`RecordError` for what is not one."""
     try:
         record = json.loads(line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
     except UnicodeDecodeError as error:

@@ -172,10 +172,9 @@ class _Trace:
 
 def _forward(parameters: Mapping[str, Floats], batch: Batch, settings: NetworkSettings, drop: _Dropout) -> _Trace:
     edges = Edges.of(batch.sizes)
-    read = drop.rows(batch.words, settings.row_dropout)
-    # What is known beforehand cannot be learned by heart: it is dropped with its row, not word by word.
-    prior = np.asarray(read @ batch.prior)
-    words = drop.words(read, settings.word_dropout)
+    # What is known beforehand cannot be learned by heart: whole rows of it are dropped, no single words.
+    prior = np.asarray(drop.rows(batch.words, settings.row_dropout) @ batch.prior)
+    words = drop.words(drop.rows(batch.words, settings.row_dropout), settings.word_dropout)
     vector = vectors(parameters, words, batch.levels, batch.numbers) + prior @ parameters["prior"]
     own_mask = drop.mask(vector.shape, settings.vector_dropout)
     entry_mask = drop.mask(vector.shape, settings.vector_dropout)

@@ -12,6 +12,7 @@ from detector.features import (
     MARKUP_NUMBERS,
     OWN_NUMBERS,
     PAGE_NUMBERS,
+    PLACE_NUMBERS,
     SHAPE_OFFSETS,
     SHAPES,
     Features,
@@ -26,7 +27,12 @@ from detector.page import Page
 
 _SHAPE_NUMBERS = 2 * ("its length",) + ("its length", "its digits", "its signs", "its capitals", "its capitals")
 _PAGE_NUMBERS = ("its repeats on the page", *(PAGE_NUMBERS - 1) * ("what it shares with the rest of the page",))
-_NUMBER_NAMES = (*_SHAPE_NUMBERS[:OWN_NUMBERS], *_PAGE_NUMBERS, *MARKUP_NUMBERS * ("its place in the markup",))
+_NUMBER_NAMES = (
+    *_SHAPE_NUMBERS[:OWN_NUMBERS],
+    *_PAGE_NUMBERS,
+    *PLACE_NUMBERS * ("where it stands on the page",),
+    *MARKUP_NUMBERS * ("its place in the markup",),
+)
 _NEAR = (-2, -1, 1, 2)
 _LEAST_ODDS = 1e-6
 

@@ -193,9 +193,10 @@ SHAPES: dict[str, int] = {
 """Shape of a paragraph, beside its words: the name of each feature and the number of its levels."""
 SHAPE_OFFSETS = np.cumsum([0, *SHAPES.values()])
 """Where each feature's levels begin in a table of all levels, and their number at the end."""
-OWN_NUMBERS, PAGE_NUMBERS, MARKUP_NUMBERS = 7, 15, 5
-"""Columns of :attr:`Features.numbers`, of :meth:`Features.page_numbers`, of :attr:`Features.markup_numbers`."""
-NUMBERS = OWN_NUMBERS + PAGE_NUMBERS + MARKUP_NUMBERS
+OWN_NUMBERS, PAGE_NUMBERS, PLACE_NUMBERS, MARKUP_NUMBERS = 7, 6, 9, 5
+"""Columns of :attr:`Features.numbers`, of :meth:`Features.page_numbers`, of :meth:`Features.place_numbers`, of
+:attr:`Features.markup_numbers`."""
+NUMBERS = OWN_NUMBERS + PAGE_NUMBERS + PLACE_NUMBERS + MARKUP_NUMBERS
 _SHARE_LEVELS = np.array([1e-6, 0.05, 0.15, 0.35, 0.7])
 _REPEAT_LEVELS = np.array([2, 3, 5])
 _LAST_SIGNS = '.?!:,;)…"”»。|>›→'
@@ -327,33 +328,33 @@ class Features:
         return np.hstack([self.levels, self.page_levels()])
 
     def all_numbers(self, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        """Numbers (n, 27) of the shape, of what the page shares with it, of its place there, and of its markup."""
         return np.hstack([self.numbers, self.page_numbers(rarity), self.place_numbers(), self.markup_numbers])
 
     def place_numbers(self) -> NDArray[np.float32]:
-        """Where each paragraph stands on its page and in its group: (n, 9)."""
-        n = len(self.lengths)
-        if not n:
-            return np.zeros((0, 9), dtype=np.float32)
-        sizes = self.sizes[self.sizes > 0]
-        index, size = _places(sizes)
-        opens = (self.blanks > 0) | (index == 0)
-        first = np.flatnonzero(opens)
-        counts = np.diff(np.append(first, n))
-        within, group = _places(counts)
-        logs = np.log1p(self.lengths)
-        mean = np.repeat(np.add.reduceat(logs, first) / counts, counts)
-        page_mean = np.repeat(np.add.reduceat(logs, np.cumsum(sizes) - sizes) / sizes, sizes)
+        """Where each paragraph stands on its page and in its group, the paragraphs between two blank lines: (n, 9).
+
+        Columns: the share of the page that lies before it; logs of how many paragraphs lie before it, after it, and on
+        the page; logs of the size of its group and of its place in it; that place as a share; the mean log length of
+        the paragraphs of its group, and of its page.
+        """
+        if not len(self.lengths):
+            return np.zeros((0, PLACE_NUMBERS), dtype=np.float32)
+        pages = self.sizes[self.sizes > 0]
+        before, size = _places(pages)
+        opens = np.flatnonzero((self.blanks > 0) | (before == 0))
+        groups = np.diff(np.append(opens, len(self.lengths)))
+        before_in_group, group = _places(groups)
         columns = [
-            index / size,
-            np.log1p(index),
-            np.log1p(size - 1 - index),
+            before / size,
+            np.log1p(before),
+            np.log1p(size - 1 - before),
             np.log(size),
             np.log(group),
-            np.log1p(within),
-            within / group,
-            mean,
-            page_mean,
+            np.log1p(before_in_group),
+            before_in_group / group,
+            _means(np.log1p(self.lengths), groups),
+            _means(np.log1p(self.lengths), pages),
         ]
         return np.column_stack(columns).astype(np.float32)
 
@@ -390,9 +391,14 @@ class Features:
 
 
 def _places(sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For members of runs of these sizes, the index in the run, and the run's size."""
-    index = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return index, np.repeat(sizes, sizes)
+    """For each member of runs of these sizes how many stand before it in its run, and the run's size."""
+    before = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return before, np.repeat(sizes, sizes)
+
+
+def _means(values: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For each member of runs of these sizes (none 0) the mean of its run's values."""
+    return np.repeat(np.add.reduceat(values, np.cumsum(sizes) - sizes) / sizes, sizes)
 
 
 def _read(paragraphs: Sequence[str]) -> tuple[Bags, Bags, NDArray[np.int32], NDArray[np.float32], NDArray[np.uint64]]:

@@ -140,7 +140,7 @@ class Model:
         return vectors
 
     def all_numbers(self, features: Features) -> Floats:
-        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        """Numbers (n, 27) of the shape, of the page, of the place on it, and of the markup."""
         return features.all_numbers(self.rarity[self.slots[features.words.buckets]])
 
     @cached_property

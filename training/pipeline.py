@@ -97,7 +97,7 @@ class Inputs:
         return self.features.all_levels() + SHAPE_OFFSETS[:-1].astype(np.int32)
 
     def numbers(self) -> Floats:
-        """Numbers (n, 18) of the shape, of the paragraph's page, and of its markup."""
+        """Numbers (n, 27) of the shape, of the page, of the place on it, and of the markup."""
         return self.features.all_numbers(self.rarity)
 
 

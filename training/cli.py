@@ -13,7 +13,7 @@ import joblib
 import typer
 
 from detector import Detector, ModelError
-from detector.batch import whole_file
+from detector.files import whole_file
 from training import baselines
 from training.benchmark import speed
 from training.card import make_card

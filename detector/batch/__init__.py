@@ -1,8 +1,8 @@
 """Many inputs to one output: labelled by every core, in order, in bounded memory, and gone on with after a crash.
 
-``inputs`` finds the files, ``chunks`` cuts them, ``work`` turns a chunk into output, ``engine`` does so in workers,
-``outputs`` writes it so that nothing is lost, ``report`` tells people. What cannot be read goes into the error lane with
-its reason and costs nothing else.
+``inputs`` finds the files, ``chunks`` cuts them, ``work`` turns a chunk into output, ``engine`` has that done, by a
+``pool`` of workers if there is much to do, ``outputs`` writes it so that nothing is lost, ``report`` tells people. What
+cannot be read goes into the error lane with its reason and costs nothing else.
 
 Two choices carry the rest. Where chunks end depends on the inputs alone, and a chunk's output on the chunk alone, so the
 output is the same to the byte for any number of workers and interruptions. And the process that reads only cuts bytes
@@ -20,12 +20,12 @@ from typing import IO, Any
 
 from detector import __version__
 from detector.batch.chunks import Reading, chunks
-from detector.batch.engine import WorkerError, cores, run
+from detector.batch.engine import cores, run
 from detector.batch.inputs import SUFFIXES, Input, at_most_one_page, find, fingerprint
 from detector.batch.outputs import FileLane, Lane, OutputError, Outputs, StreamLane
 from detector.batch.report import Json, Plain, Report
 from detector.batch.tally import Failure, Tally
-from detector.batch.work import Cleaning, Job, Parser, Writing
+from detector.batch.work import Cleaning, Job, Parser, WorkerError, Writing
 from detector.detector import Detector
 from detector.formats import Broken, Note
 from detector.page import Page

@@ -29,12 +29,15 @@ class Position:
     pieces: int = 0
 
 
+START = Position()
+
+
 @dataclass(frozen=True)
 class Reading:
     """How files are read: their format or ``auto``, the fields of records, the most bytes of a page."""
 
     input_format: str = "auto"
-    names: Fields = Fields()
+    names: Fields = field(default_factory=Fields)
     limit: int = MAX_PAGE_BYTES
 
 
@@ -45,7 +48,7 @@ class Chunk:
     """
 
     parts: list[tuple[str, Piece | Broken]] = field(default_factory=list)
-    end: Position = Position()
+    end: Position = START
     consumed: int = 0
     size: int = 0
 
@@ -55,7 +58,7 @@ class Chunk:
         self.size += _OVERHEAD + (len(part.data) if isinstance(part, Piece) else 0)
 
 
-def chunks(inputs: Sequence[Input | Failure], reading: Reading, start: Position = Position()) -> Iterator[Chunk]:  # noqa: B008
+def chunks(inputs: Sequence[Input | Failure], reading: Reading, start: Position = START) -> Iterator[Chunk]:
     """All inputs from ``start`` on, in order; what cannot be read costs nothing else."""
     consumed = sum(found.size or 0 for found in inputs[: start.files] if isinstance(found, Input))
     chunk = Chunk()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from detector.formats import Broken, Format, Note, Piece, Skipped, jsonl
 from detector.formats.compression import codec_of
 from detector.labels import Label
 from detector.page import Page
+
+
+class WorkerError(RuntimeError):
+    """A worker process died; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Job:
     """All that a worker must know."""
 
     model: Path | None = None
-    reading: Reading = Reading()
-    writing: Writing = Writing()
+    reading: Reading = field(default_factory=Reading)
+    writing: Writing = field(default_factory=Writing)
 
 
 @dataclass

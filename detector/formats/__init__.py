@@ -1,7 +1,7 @@
 """Readers and writers: one module a format.
 
-Reading has two halves. ``cut`` runs in the process that reads: it cuts an open file into :class:`Piece`\\ s, each the
-bytes of one or more records, and parses no more than it must to find where they end. ``pages`` runs in a worker: it
+Reading has two halves. ``cut`` runs in the process that reads: it cuts an open file into pieces (:class:`Piece`), each
+the bytes of one or more records, and parses no more than it must to find where they end. ``pages`` runs in a worker: it
 turns a piece into pages. What cannot be read comes out of either as :class:`Broken`, in its place among the others.
 Memory holds a piece at a time; a record of more than ``limit`` bytes is broken, not read.
 """
@@ -77,7 +77,9 @@ class Format(Protocol):
     """How files of one format are read."""
 
     def cut(self, file: Source, limit: int) -> Iterator[Piece | Broken]:
-        """The records of ``file``, in order; raises :class:`~detector.sources.DamagedError` or ``OSError`` where it breaks off."""
+        """The records of ``file``, in order; raises :class:`RecordError`, :class:`~detector.sources.DamagedError` or
+        ``OSError`` where no more can be read.
+        """
 
     def pages(self, path: str, piece: Piece, limit: int) -> Iterator[Page | Broken | Note | Skipped]:
         """The pages of a piece of the file at ``path``, in order."""

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from detector.formats import PIECE_BYTES, Broken, Piece, RecordError, too_long
 from detector.formats import Fields as Fields
-from detector.html import parse_html
 from detector.labels import LABELS
 from detector.page import Page
 from detector.segment import segment
@@ -54,13 +53,13 @@ class JsonLines:
                 yield self._page(path, number, line)
 
     def _page(self, path: str, number: int, line: bytes) -> Page | Broken:
-        id = None
+        name = None
         try:
             record = load(line)
-            id = record.get(self.names.id)
+            name = record.get(self.names.id)
             return read_record(record, self.names, f"{path}:{number}")
         except RecordError as error:
-            return Broken(number, str(error), id)
+            return Broken(number, str(error), name)
 
 
 def _after_line(file: Source) -> bytes:
@@ -87,6 +86,8 @@ def read_record(record: dict[str, Any], names: Fields, place: str | None) -> Pag
     if names.html is None:
         page = segment(_text(record.pop(names.text, None), names.text, "text", record))
     else:
+        from detector.html import parse_html  # text needs no HTML parser
+
         page = parse_html(_text(record.get(names.html), names.html, "html", record))
     named = {"id": record.pop(names.id, None), "url": record.pop(names.url, None)}
     typed = {name: value for name, value in named.items() if not isinstance(value, str | None)}

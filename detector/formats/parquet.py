@@ -75,19 +75,19 @@ class Parquet:
         assert piece.first is not None
         with pa.ipc.open_stream(piece.data) as stream:
             batch = pa.Table.from_batches(list(stream), stream.schema).combine_chunks().to_batches()[0]
-        name = self.names.html or self.names.text
-        texts = batch.column(name)
+        field = self.names.html or self.names.text
+        texts = batch.column(field)
         ids, urls = (batch.column(n) if n in batch.schema.names else None for n in (self.names.id, self.names.url))
         passed = _passed(batch, self.names)
         for row, number in enumerate(range(piece.first, piece.first + piece.count)):
-            id = _plain(ids[row]) if ids is not None else None
+            name = _plain(ids[row]) if ids is not None else None
             try:
-                page = self._page(texts[row], name, limit)
+                page = self._page(texts[row], field, limit)
             except RecordError as error:
-                yield Broken(number, str(error), id)
+                yield Broken(number, str(error), name)
                 continue
             url = _plain(urls[row]) if urls is not None else None
-            yield page.with_record(_name(id, f"{path}:{number}"), _name(url, None), Row(passed, row))
+            yield page.with_record(_name(name, f"{path}:{number}"), _name(url, None), Row(passed, row))
 
     def _page(self, scalar: Any, name: str, limit: int) -> Page:  # noqa: ANN401
         try:

@@ -81,9 +81,9 @@ class Warc:
             yield Skipped()
             return
         headers = record.headers
-        id, url = headers.get("WARC-Record-ID") or f"{path}:{piece.first}", headers.get("WARC-Target-URI")
+        name = headers.get("WARC-Record-ID") or f"{path}:{piece.first}"
         date = headers.get("WARC-Date")
-        yield page.with_record(id, url, {"date": date} if date else {})
+        yield page.with_record(name, headers.get("WARC-Target-URI"), {"date": date} if date else {})
 
     def _page(self, record: Any, limit: int) -> Page | None:  # noqa: ANN401  fastwarc is not there to be named.
         """``None`` for what is no page: redirects, errors, pictures."""

@@ -4,10 +4,10 @@
 ``pool`` of workers if there is much to do, ``outputs`` writes it so that nothing is lost, ``report`` tells people. What
 cannot be read goes into the error lane with its reason and costs nothing else.
 
-Two choices carry the rest. Where chunks end depends on the inputs alone, and a chunk's output on the chunk alone, so the
-output is the same to the byte for any number of workers and interruptions. And the process that reads only cuts bytes
-apart and moves them: parsing, labelling, encoding and compressing are the workers' part, so it does not become what all
-of them wait for.
+Two choices carry the rest. Where chunks end depends on the inputs alone, and a chunk's output on the chunk alone, so
+the output is the same to the byte for any number of workers and interruptions. And the process that reads only cuts
+bytes apart and moves them: parsing, labelling, encoding and compressing are the workers' part, so that it does not
+become what all of them wait for.
 """
 
 from __future__ import annotations

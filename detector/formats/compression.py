@@ -18,6 +18,7 @@ from typing import IO, Any
 from detector.extras import needed
 
 _GZIP_LEVEL = 6
+_READ = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,49 @@ class Codec:
     magic: bytes
     opener: Callable[[], tuple[Callable[[IO[bytes]], Any], type[Exception]]]
     member: Callable[[bytes], bytes]
+
+
+class _Members:
+    """A stream of members, one after another, with zeros between them allowed, as xz has it.
+
+    (``BZ2File`` and ``LZMAFile`` take a damaged member for the end of the file, and all that follows would be lost
+    without a word.)
+    """
+
+    def __init__(self, file: IO[bytes], begin: Callable[[], Any]) -> None:
+        self._file, self._begin = file, begin
+        self._member: Any = None
+
+    def read1(self, size: int) -> bytes:
+        """Some of the contents, at most ``size`` bytes; none at the end. Raises ``EOFError`` inside a member."""
+        data = b""
+        while not data:
+            if self._member is None or self._member.eof:
+                start = self._next_start()
+                if not start:
+                    return b""
+                self._member = self._begin()
+                data = self._member.decompress(start, size)
+            elif not self._member.needs_input:
+                data = self._member.decompress(b"", size)
+            elif more := self._file.read(_READ):
+                data = self._member.decompress(more, size)
+            else:
+                raise EOFError
+        return data
+
+    def _next_start(self) -> bytes:
+        """The beginning of the next member."""
+        start = b"" if self._member is None else bytes(self._member.unused_data)
+        while not (start := start.lstrip(b"\0")):
+            start = self._file.read(_READ)
+            if not start:
+                break
+        return start
+
+
+def _members(begin: Callable[[], Any]) -> Callable[[IO[bytes]], Any]:
+    return lambda file: _Members(file, begin)
 
 
 def _zstd() -> Any:  # noqa: ANN401  Either of two modules of one interface.
@@ -51,9 +95,15 @@ CODECS = (
         lambda: (lambda file: gzip.GzipFile(fileobj=file, mode="rb"), zlib.error),
         lambda data: gzip.compress(data, _GZIP_LEVEL, mtime=0),
     ),
-    Codec("Zstandard", ".zst", b"\x28\xb5\x2f\xfd", lambda: (_zstd().ZstdFile, _zstd().ZstdError), _zstd_member),
-    Codec("bzip2", ".bz2", b"BZh", lambda: (bz2.BZ2File, OSError), bz2.compress),
-    Codec("xz", ".xz", b"\xfd7zXZ\x00", lambda: (lzma.LZMAFile, lzma.LZMAError), lzma.compress),
+    Codec(
+        "Zstandard",
+        ".zst",
+        b"\x28\xb5\x2f\xfd",
+        lambda: (_members(_zstd().ZstdDecompressor), _zstd().ZstdError),
+        _zstd_member,
+    ),
+    Codec("bzip2", ".bz2", b"BZh", lambda: (_members(bz2.BZ2Decompressor), OSError), bz2.compress),
+    Codec("xz", ".xz", b"\xfd7zXZ\x00", lambda: (_members(lzma.LZMADecompressor), lzma.LZMAError), lzma.compress),
 )
 MAGIC_BYTES = max(len(codec.magic) for codec in CODECS)
 

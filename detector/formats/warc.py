@@ -115,15 +115,25 @@ class _Window:
     def __init__(self, file: Source) -> None:
         self._file = file
         self._ahead = bytearray()
+        self._error: DamagedError | OSError | None = None
 
     def _fill(self, size: int) -> bool:
         """Whether ``size`` bytes lie ahead."""
         while len(self._ahead) < size:
-            data = self._file.read(max(_READ, size - len(self._ahead)))
+            try:
+                data = self._file.read(max(_READ, size - len(self._ahead)))
+            except (DamagedError, OSError) as error:
+                # What lies ahead comes first.
+                self._error, data = error, b""
             if not data:
                 return False
             self._ahead += data
         return True
+
+    def _check(self) -> None:
+        """Raise the error that the file ended with, if it did: what lies ahead is the beginning of a record."""
+        if self._error is not None:
+            raise self._error
 
     def skip_blank(self) -> bool:
         """Pass over line ends between records; whether anything follows."""
@@ -132,25 +142,30 @@ class _Window:
             del self._ahead[: blank.end() if blank else 0]
             if self._ahead:
                 return True
+        self._check()
         return False
 
     def head(self) -> bytes | None:
         """The header with the blank line after it, if one lies ahead."""
         self._fill(_MOST_HEAD)
-        if not self._ahead.startswith(_BEGIN):
-            return None
         end = self._ahead.find(_HEAD_END, 0, _MOST_HEAD)
-        return None if end < 0 else bytes(self._ahead[: end + len(_HEAD_END)])
+        if end < 0:
+            self._check()
+        whole = end >= 0 and self._ahead.startswith(_BEGIN)
+        return bytes(self._ahead[: end + len(_HEAD_END)]) if whole else None
 
     def ends_at(self, size: int) -> bool:
-        """Whether the file ends, or another record begins, ``size`` bytes ahead; :class:`DamagedError` if it ends
-        before.
+        """Whether a record ends ``size`` bytes ahead: there is what ends records, or the next one, or the file's end.
+
+        Raises the error that the file ended with before that.
         """
         self._fill(size + len(_HEAD_END) + len(_BEGIN))
-        after = self._ahead[size : size + len(_HEAD_END) + len(_BEGIN)].lstrip(b"\r\n")
         if len(self._ahead) < size:
+            self._check()
             return False
-        return not after or after.startswith(_BEGIN[: len(after)])
+        after = self._ahead[size : size + len(_HEAD_END) + len(_BEGIN)]
+        following = after.lstrip(b"\r\n")
+        return after.startswith(_HEAD_END) or not following or following.startswith(_BEGIN[: len(following)])
 
     def take(self, size: int) -> bytes:
         """The next ``size`` bytes, which lie ahead."""
@@ -164,6 +179,7 @@ class _Window:
             size -= len(self._ahead)
             self._ahead.clear()
             if not self._fill(1):
+                self._check()
                 raise DamagedError("it ends inside a record that is too long to be read")
         del self._ahead[:size]
 

@@ -8,7 +8,7 @@ import pytest
 
 from detector.batch import SUFFIXES, Failure, Tally, WorkerError, Writing, at_most_one_page, label_all
 from detector.batch import pool as pool_module
-from detector.batch.chunks import CHUNK_BYTES, Position, Reading, chunks
+from detector.batch.chunks import CHUNK_BYTES, Position, Reading, chunks_of
 from detector.batch.inputs import Input, find, fingerprint
 from detector.formats import Fields
 from tests.corpus import HTML, TEXT, Told, jsonl, label, plan, texts
@@ -188,11 +188,11 @@ def test_where_chunks_end_does_not_depend_on_where_a_run_begins(tmp_path):
     paths = [jsonl(tmp_path / f"{i}.jsonl", 4_000, 4_000 * i) for i in range(3)]
     (tmp_path / "page.txt").write_text(TEXT)
     inputs = find([*map(str, paths), "none.txt", str(tmp_path / "page.txt")], ignore)
-    whole = list(chunks(inputs, Reading()))
+    whole = list(chunks_of(inputs, Reading()))
     assert len(whole) > 2
     assert all(chunk.size >= CHUNK_BYTES for chunk in whole[:-1])
     for i, chunk in enumerate(whole):
-        assert list(chunks(inputs, Reading(), chunk.end)) == whole[i + 1 :]
+        assert list(chunks_of(inputs, Reading(), chunk.end)) == whole[i + 1 :]
     assert whole[-1].end == Position(len(inputs))
     assert whole[-1].consumed == sum(each.size for each in inputs if isinstance(each, Input))
 

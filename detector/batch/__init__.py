@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from detector import __version__
-from detector.batch.chunks import Reading, chunks
+from detector.batch.chunks import Reading, chunks_of
 from detector.batch.engine import cores, run
 from detector.batch.inputs import SUFFIXES, Input, at_most_one_page, find, fingerprint
 from detector.batch.outputs import FileLane, Lane, OutputError, Outputs, StreamLane
@@ -96,7 +96,7 @@ def _through(
     tally, start = outputs.state.tally, outputs.state.position
     sizes = [found.size for found in inputs if isinstance(found, Input)]
     total = sum(size for size in sizes if size is not None) if None not in sizes else None
-    cut = chunks(inputs, plan.job.reading, start)
+    cut = chunks_of(inputs, plan.job.reading, start)
     for done in run(plan.job, detector, cut, plan.jobs, resumed=start.files > 0 or start.pieces > 0):
         outputs.write("output", done.output)
         for failure in done.failures:
@@ -154,7 +154,7 @@ def pages_of(path: str, report: Report) -> list[Page]:
     reading = Reading()
     parser = Parser(reading)
     pages: list[Page] = []
-    for chunk in chunks(find([path], report.note), reading):
+    for chunk in chunks_of(find([path], report.note), reading):
         for name, part in chunk.parts:
             for item in parser.items(name, part):
                 if isinstance(item, Page):

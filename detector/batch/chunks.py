@@ -58,7 +58,7 @@ class Chunk:
         self.size += _OVERHEAD + (len(part.data) if isinstance(part, Piece) else 0)
 
 
-def chunks(inputs: Sequence[Input | Failure], reading: Reading, start: Position = START) -> Iterator[Chunk]:
+def chunks_of(inputs: Sequence[Input | Failure], reading: Reading, start: Position = START) -> Iterator[Chunk]:
     """All inputs from ``start`` on, in order; what cannot be read costs nothing else."""
     consumed = sum(found.size or 0 for found in inputs[: start.files] if isinstance(found, Input))
     chunk = Chunk()

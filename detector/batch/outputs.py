@@ -14,8 +14,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -138,12 +138,10 @@ class FileLane:
     def create(self) -> None:
         """Begin the file; raises :class:`OutputError` where one of its name is there."""
         try:
-            self._file = self.partial.open("xb")
+            with self._named():
+                self._file = self.partial.open("xb")
         except FileExistsError:
             raise OutputError(f"{self.partial} is there, and no run of this tool's: move it away") from None
-        except OSError as error:
-            error.filename = str(self.target)
-            raise
         _lock(self._file, self.target)
 
     def go_on(self, length: int) -> None:
@@ -162,31 +160,48 @@ class FileLane:
     def write(self, data: bytes) -> None:
         """Add to the file."""
         assert self._file is not None
-        self._file.write(data)
+        with self._named():
+            self._file.write(data)
         self.length += len(data)
 
     def sync(self) -> None:
         """Make sure that what was written is on the disk."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._named():
+                self._file.flush()
+                os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What is reported is the name that was asked for."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self.target)
+            raise
 
     def finish(self, *, replace: bool) -> None:
         """Give the file its name; nothing is done if it has it already."""
         self.sync()
         self.close()
-        if not self.partial.exists():
+        whole = self._joined() if self._join else self.partial
+        if not whole.exists():
             return
         if self.target.exists() and not replace:
             raise OutputError(f"{self.target} is there, and was not when the run began: move it away, then --resume")
-        whole = self.partial
-        if self._join is not None:
-            whole = self.target.with_name(f".{self.target.name}.whole")
-            self._join(self.partial, whole)
-            _sync(whole)
         os.replace(whole, self.target)
         sync_folder(self.target.parent)
-        self.partial.unlink(missing_ok=True)
+
+    def _joined(self) -> Path:
+        """The whole file, made of what grew, which goes only when that is on the disk."""
+        assert self._join is not None
+        whole = self.target.with_name(f".{self.target.name}.whole")
+        if self.partial.exists():
+            self._join(self.partial, whole)
+            _sync(whole)
+            sync_folder(whole.parent)
+            self.partial.unlink()
+        return whole
 
     def close(self) -> None:
         """Close the file, errors aside: what was not committed is of no worth."""
@@ -331,7 +346,7 @@ class Outputs:
         try:
             write_whole(self._journal, json.dumps(journal).encode(), durable=True)
         except OSError as error:
-            error.filename = getattr(self._lanes["output"], "target", error.filename)
+            error.filename = str(getattr(self._lanes["output"], "target", error.filename))
             raise
 
     def finish(self) -> None:

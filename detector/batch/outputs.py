@@ -300,8 +300,13 @@ class Outputs:
         if self.state.whole:
             self._name_all()
             return
-        for name, lane in self._lanes.items():
-            lane.go_on(self.state.lengths[name])
+        try:
+            for name, lane in self._lanes.items():
+                lane.go_on(self.state.lengths[name])
+        except BaseException:
+            for lane in self._created:
+                lane.close()
+            raise
 
     def _read_journal(self) -> Mapping[str, Any] | None:
         if self._journal is None:

@@ -1,0 +1,198 @@
+"""How a run over a corpus scales: pages a second over 1 and 2 workers, peak memory, and what the engine itself costs.
+
+The corpora are made on the spot from the pages written for the project (``data/pages``), spliced so that no two are
+alike. Each run is the command line in a process of its own, as people start it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector import Detector, segment
+from detector.batch import Job, Plan, Reading, Report, Writing, label_all
+from detector.batch.tally import Failure, Tally
+from training.corpus import DATA
+
+SIZES = (10, 100, 1000)
+"""Megabytes of input."""
+ROUNDS = 3
+_OVERHEAD_BYTES = 5_000_000
+_POLL_SECONDS = 0.05
+
+
+def scale(sizes: Sequence[int]) -> Iterator[str]:
+    """Lines of a table: for each size (MB) and number of workers pages a second and peak memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for size in sizes:
+            path = folder / f"{size}.jsonl"
+            pages = write_jsonl(path, size * 1_000_000)
+            rates = []
+            for jobs in (1, 2):
+                run = _measured(path, folder / "out.jsonl", jobs)
+                rates.append(pages / run.seconds)
+                workers = f"{run.worker_mb:6.0f} MB a worker" if run.worker_mb else "labels in the parent"
+                yield (
+                    f"{size:>5} MB, {pages:>9,} pages, {jobs} job{'s' * (jobs > 1)}: {rates[-1]:>7,.0f} pages/s,"
+                    f" peak {run.parent_mb:6.0f} MB in the parent, {workers}"
+                )
+            yield f"{'':>5} 2 workers do {rates[1] / rates[0]:.2f} times the pages of 1"
+            path.unlink()
+
+
+def overhead() -> Iterator[str]:
+    """Lines: for each format the time of a run beside that of labelling the same texts alone, medians, one core."""
+    detector = Detector.load()
+    detector.model.widen()
+    with tempfile.TemporaryDirectory() as name:
+        for kind, write in WRITERS.items():
+            path = Path(name) / kind
+            texts = write(path, _OVERHEAD_BYTES)
+            alone, whole = [], []
+            for _ in range(ROUNDS):
+                alone.append(_seconds(lambda texts=texts: _label(detector, texts)))
+                whole.append(_seconds(lambda path=path, name=name: _run(path, Path(name) / "out.jsonl")))
+            extra = statistics.median(whole) / statistics.median(alone) - 1
+            yield f"{kind:<16} {statistics.median(alone):6.2f} s labelling, {extra:+.0%} for reading, moving and writing"
+
+
+def _label(detector: Detector, texts: Sequence[str]) -> None:
+    for _ in detector.label_stream(map(segment, texts)):
+        pass
+
+
+def _run(path: Path, out: Path) -> None:
+    plan = Plan([str(path)], Job(None, Reading(), Writing()), out, overwrite=True)
+    label_all(plan, _Silent(), sys.stdout.buffer)
+
+
+class _Silent(Report):
+    def note(self, message: str) -> None: ...
+
+    def failure(self, failure: Failure) -> None:
+        raise AssertionError(failure)
+
+    def progress(self, tally: Tally, total: int | None) -> None: ...
+
+    def summary(self, tally: Tally, seconds: float, pages: int) -> None: ...
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    """Processor time, which others on the machine do not stretch."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
+def pages_of_text(size: int) -> Iterator[str]:
+    """Pages of some ``size`` bytes in all: paragraphs of written pages, spliced; the same for the same size."""
+    chance = random.Random(0)
+    written = [path.read_text(encoding="utf-8").split("\n\n") for path in sorted((DATA / "pages").glob("*.txt"))]
+    while size > 0:
+        one, other = chance.sample(written, 2)
+        page = "\n\n".join([*one[: chance.randint(1, len(one))], *other[chance.randrange(len(other)) :]])
+        size -= len(page.encode())
+        yield page
+
+
+def write_jsonl(path: Path, size: int) -> int:
+    """Write JSON Lines of some ``size`` bytes of text; the number of pages."""
+    number = 0
+    with path.open("w", encoding="utf-8") as file:
+        for number, page in enumerate(pages_of_text(size), 1):
+            file.write(json.dumps({"id": f"page-{number}", "text": page}, ensure_ascii=False) + "\n")
+    return number
+
+
+def _jsonl(path: Path, size: int) -> list[str]:
+    write_jsonl(path, size)
+    return list(pages_of_text(size))
+
+
+def _parquet(path: Path, size: int) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = list(pages_of_text(size))
+    pq.write_table(pa.table({"id": [f"page-{i}" for i in range(len(texts))], "text": texts}), path)
+    return texts
+
+
+def _wet(path: Path, size: int) -> list[str]:
+    texts = list(pages_of_text(size))
+    with path.open("wb") as file:
+        for number, text in enumerate(texts):
+            data = text.encode()
+            head = (
+                f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://a.example/{number}\r\n"
+                f"WARC-Record-ID: <urn:uuid:{number}>\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
+            )
+            file.write(gzip.compress(head.encode() + data + b"\r\n\r\n"))
+    return texts
+
+
+WRITERS: dict[str, Callable[[Path, int], list[str]]] = {
+    "pages.jsonl": _jsonl,
+    "pages.parquet": _parquet,
+    "pages.wet.gz": _wet,
+}
+
+
+@dataclass
+class _Measured:
+    seconds: float
+    parent_mb: float
+    worker_mb: float
+
+
+def _measured(path: Path, out: Path, jobs: int) -> _Measured:
+    """A run of the command line: what it took, and the peaks of its processes' memory (Linux)."""
+    command = [sys.executable, "-m", "detector.cli", "label", str(path), "-o", str(out), "--jobs", str(jobs)]
+    run = subprocess.Popen([*command, "--overwrite", "--json-log"], stderr=subprocess.PIPE)
+    peaks: dict[int, float] = {}
+    watcher = threading.Thread(target=_watch, args=(run, peaks))
+    watcher.start()
+    _, log = run.communicate()
+    watcher.join()
+    if run.returncode:
+        raise RuntimeError(log.decode())
+    summary = json.loads(log.splitlines()[-1])
+    workers = [peak for process, peak in peaks.items() if process != run.pid]
+    return _Measured(summary["seconds"], peaks[run.pid], max(workers, default=0.0))
+
+
+def _watch(run: subprocess.Popen[bytes], peaks: dict[int, float]) -> None:
+    while run.poll() is None:
+        for process in [run.pid, *_children(run.pid)]:
+            peak = _peak(process)
+            if peak is not None:
+                peaks[process] = max(peaks.get(process, 0.0), peak)
+        time.sleep(_POLL_SECONDS)
+
+
+def _children(parent: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _peak(process: int) -> float | None:
+    """The most memory that a process has had, in MB."""
+    try:
+        found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) / 1000 if found else None

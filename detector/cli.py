@@ -19,12 +19,13 @@ import typer
 from typer.core import TyperGroup
 
 from detector import __version__, batch
-from detector.batch import Cleaning, Job, Plan, Reading, Writing, at_most_one_page
+from detector.batch import Job, Plan, Reading, Writing, at_most_one_page
 from detector.detector import Detector, Preset
 from detector.extras import MissingExtraError
 from detector.files import whole_file
 from detector.formats import MAX_PAGE_BYTES, Fields
 from detector.formats.compression import codec_of, stem
+from detector.keep import Keep
 from detector.labels import Label
 from detector.model import ModelError
 from detector.page import Page
@@ -99,7 +100,7 @@ Paths = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of to standard output.")]
 ModelFolder = Annotated[Path | None, typer.Option("--model", help="Model folder; the bundled model if none is named.")]
-Keep = Annotated[list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")]
+KeepLabels = Annotated[list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")]
 MinConfidence = Annotated[
     float | None,
     typer.Option("--min-confidence", min=0, max=1, help="Keep what bears the labels kept with this probability."),
@@ -138,10 +139,10 @@ class Corpus:
     ] = MAX_PAGE_BYTES
     json_log: Annotated[bool, typer.Option("--json-log", help="Say all on standard error as JSON Lines.")] = False
 
-    def run(self, paths: list[str], output_format: str, cleaning: Cleaning | None) -> None:
+    def run(self, paths: list[str], output_format: str, keep: Keep | None) -> None:
         """Go through ``paths``; exits with 1 if anything failed."""
         report = batch.Json() if self.json_log else batch.Plain(bar=bool(self.output), always=bool(self.output))
-        job = Job(self.model, self._reading(output_format), self._writing(output_format, cleaning))
+        job = Job(self.model, self._reading(output_format), self._writing(output_format, keep))
         jobs = self.jobs or batch.cores()
         plan = Plan(paths, job, self.output, self.errors, jobs, self.resume, self.overwrite)
         with report.running() if isinstance(report, batch.Plain) else nullcontext():
@@ -159,12 +160,12 @@ class Corpus:
         names = Fields(self.text_field, self.id_field, self.url_field, self.html_field, rest)
         return Reading(self.input_format.value, names, self.max_page_bytes)
 
-    def _writing(self, output_format: str, cleaning: Cleaning | None) -> Writing:
+    def _writing(self, output_format: str, keep: Keep | None) -> Writing:
         self._check(output_format)
         colour = output_format == "table" and self.output is None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if output_format == "table" else 0
         codec = codec_of(str(self.output or ""))
-        return Writing(output_format, cleaning, codec.suffix if codec else "", width, colour)
+        return Writing(output_format, keep, codec.suffix if codec else "", width, colour)
 
     def _check(self, output_format: str) -> None:
         output = str(self.output or "")
@@ -249,7 +250,7 @@ def label_command(
 @_with_corpus
 def clean_command(
     paths: Paths,
-    keep: Keep = None,
+    keep: KeepLabels = None,
     min_confidence: MinConfidence = None,
     recall: Recall = False,
     precision: Precision = False,
@@ -268,7 +269,7 @@ def clean_command(
         output_format = CleanOutput(corpus.auto("text" if single else "jsonl"))
     if output_format is CleanOutput.TEXT and not single:
         raise typer.BadParameter("text output holds one page, without a mark where the next would begin: use jsonl")
-    corpus.run(paths, output_format.value, Cleaning(tuple(labels), preset, min_confidence))
+    corpus.run(paths, output_format.value, Keep(tuple(labels), preset, min_confidence))
 
 
 def _preset(labels: list[Label], min_confidence: float | None, recall: bool, precision: bool) -> Preset | None:

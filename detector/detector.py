@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from detector.labels import LABELS, Label
 from detector.model import Model
 from detector.page import Page
 from detector.segment import segment
+
+if TYPE_CHECKING:
+    from detector.microbatch import MicroBatcher
 
 BUNDLED = Path(__file__).parent / "models" / "default"
 BATCH_CHARS = 1 << 17
@@ -55,6 +59,26 @@ class Detector:
         from detector.html import parse_html  # text needs no HTML parser
 
         return self.label_pages([parse_html(html, url, charset)])[0]
+
+    async def alabel(self, text: str) -> Page:
+        """:meth:`label` for asyncio: calls that wait at the same time are labelled together, in a thread."""
+        return await self._batcher.label(partial(segment, text))
+
+    async def alabel_html(self, html: str | bytes, url: str | None = None, charset: str | None = None) -> Page:
+        """:meth:`label_html` for asyncio: calls that wait at the same time are labelled together, in a thread."""
+        from detector.html import parse_html
+
+        return await self._batcher.label(partial(parse_html, html, url, charset))
+
+    @cached_property
+    def _batcher(self) -> MicroBatcher:
+        from detector.microbatch import MicroBatcher  # brings asyncio, which a first label does without
+
+        return MicroBatcher(self)
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[Model]]:
+        # A copy in another process starts its own thread.
+        return Detector, (self.model,)
 
     def label_many(self, texts: Iterable[str]) -> Iterator[Page]:
         """Label any number of plain texts, in order; memory holds one batch at a time."""

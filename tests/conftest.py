@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from detector import Detector
+from tests.site import served
 from training.compose import Mixture
 from training.corpus import DATA, read_bank, read_own_pages, render_all
 from training.fit import Fitted, Settings, Sources, fit
@@ -27,6 +29,13 @@ TINY = Settings(
 @pytest.fixture(scope="session")
 def detector() -> Detector:
     return Detector.load()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The first address of a site of thirty linked pages."""
+    with served() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("selectolax", "sklearn", "joblib", "torch", "rich", "typer", "chardet", "pandas", "pyarrow")
+HEAVY = (
+    "selectolax",
+    "sklearn",
+    "joblib",
+    "torch",
+    "rich",
+    "typer",
+    "chardet",
+    "pandas",
+    "pyarrow",
+    "scrapy",
+    "asyncio",
+)
 
 
 def test_a_first_label_needs_numpy_at_most():

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from detector.batch import Cleaning, Writing, label_all
+from detector import Label
+from detector.arrow import PARAGRAPHS_TYPE
+from detector.batch import Writing, label_all
 from detector.formats import Fields
-from detector.formats.parquet import PARAGRAPHS_TYPE
+from detector.keep import Keep
 from tests.corpus import HTML, TEXT, Told, jsonl, label, plan, texts
 
 RENDERED = "The council met on Tuesday.\n\nSubscribe to our newsletter!"
@@ -31,7 +33,7 @@ def rows(number: int) -> pa.Table:
 def written(tmp_path, *paths, **options) -> tuple[pa.Table, Told]:
     out, told = tmp_path / "out" / "labels.parquet", Told()
     out.parent.mkdir(exist_ok=True)
-    writing = Writing("parquet", options.pop("cleaning", None))
+    writing = Writing("parquet", options.pop("keep", None))
     label_all(plan(*paths, writing=writing, output=out, overwrite=True, **options), told, None)
     assert [path.name for path in out.parent.iterdir()] == ["labels.parquet"]
     return pq.read_table(out), told
@@ -96,7 +98,7 @@ def test_columns_of_many_chunks_and_files_are_one(tmp_path):
 
 def test_clean_writes_parquet(tmp_path):
     jsonl(tmp_path / "a.jsonl", 3)
-    table, _ = written(tmp_path, tmp_path / "a.jsonl", cleaning=Cleaning())
+    table, _ = written(tmp_path, tmp_path / "a.jsonl", keep=Keep((Label.EDITORIAL,)))
     assert table.schema.names == ["id", "url", "text", "model", "lang", "n"]
     assert "newsletter" not in "".join(table.column("text").to_pylist())
 

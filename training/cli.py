@@ -14,8 +14,7 @@ import typer
 
 from detector import Detector, ModelError
 from detector.files import whole_file
-from training import baselines
-from training.benchmark import speed
+from training import alignment, baselines, benchmark_cli
 from training.card import make_card
 from training.corpus import (
     DATA,
@@ -33,6 +32,7 @@ from training.rebuild import label_files, rebuild, strip_text, write_jsonl
 from training.suites import SUITES, Suite, held_out
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, measure and rebuild. Run from a clone.")
+app.add_typer(benchmark_cli.app, name="benchmark")
 
 PIPELINE_FILE = "pipeline.joblib"
 QUICK = ("epochs=10", "own_copies=2", "mixture.written=1000")
@@ -183,15 +183,14 @@ def _warn_if_seen(detector: Detector, part: str, name: str) -> None:
         _say(f"warning: this model was trained on the pages of suite {name}: its figures there say nothing")
 
 
-@app.command("benchmark", epilog="Example:  python -m training benchmark --corpus corpora/")
-def benchmark_command(
-    corpus: CorpusOption = None,
-    model: Annotated[Path | None, typer.Option("--model", help="Model folder; if none, the bundled model.")] = None,
+@app.command("align", epilog="Example:  python -m training align --corpus corpora/")
+def align_command(
+    corpus: Annotated[Path, typer.Option("--corpus", help="Corpus folder with html/.", exists=True, file_okay=False)],
 ) -> None:
-    """Measure speed on one core beside fastText and TfidfVectorizer, on dev's pages or, without a corpus, our own."""
-    documents = read_pages(corpus / "dev.jsonl.gz") if corpus else read_own_pages()
-    for line in speed(documents, Detector.load(model)):
-        typer.echo(line)
+    """Count the labelled lines that our rendering of the pages' HTML has."""
+    parts = {"train and extra": read_training_pages(corpus), "dev": read_pages(corpus / "dev.jsonl.gz")}
+    for name, pages in parts.items():
+        typer.echo(alignment.table(name, len(pages), alignment.alignments(pages, corpus)))
 
 
 @app.command("rebuild", epilog="Example:  python -m training rebuild --clones repositories/ --out corpora/")

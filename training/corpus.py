@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,9 +129,46 @@ def _next_known(targets: NDArray[np.int64], step: int) -> NDArray[np.int64]:
 def align(rendered: Sequence[str], labelled: Sequence[str]) -> NDArray[np.int64]:
     """For each rendered paragraph the number of the labelled line that it is, -1 if it is none of them.
 
-    Both are in document order; where they differ, whichever finds its like within :data:`_LOOK_AHEAD` goes on.
+    Both are in document order. Lines that occur once on either side are found first, as many as stand in one order
+    (patience diff): where one side lacks a whole menu, nothing near tells where it goes on. Between two of them,
+    whichever side finds its like within :data:`_LOOK_AHEAD` goes on.
     """
     ours, theirs = [" ".join(text.split()) for text in rendered], [" ".join(text.split()) for text in labelled]
+    line_of = np.full(len(ours), -1, dtype=np.int64)
+    i = j = 0
+    for at, line in [*_landmarks(ours, theirs), (len(ours), len(theirs))]:
+        between = _align_near(ours[i:at], theirs[j:line])
+        line_of[i:at] = np.where(between >= 0, between + j, -1)
+        line_of[at : at + 1] = line
+        i, j = at + 1, line + 1
+    return line_of
+
+
+def _landmarks(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the lines that either side has once stand in both: the longest run that ascends on both sides."""
+    here, there = _once(ours), _once(theirs)
+    pairs = [(at, there[text]) for text, at in here.items() if text in there]
+    ends: list[int] = []  # of the runs of each length, the one whose last line comes first
+    last: list[int] = []
+    before: list[int] = []
+    for number, (_, line) in enumerate(pairs):
+        length = bisect_left(ends, line)
+        before.append(last[length - 1] if length else -1)
+        ends[length : length + 1], last[length : length + 1] = [line], [number]
+    run: list[tuple[int, int]] = []
+    number = last[-1] if last else -1
+    while number >= 0:
+        run.append(pairs[number])
+        number = before[number]
+    return run[::-1]
+
+
+def _once(texts: Sequence[str]) -> dict[str, int]:
+    counts = Counter(texts)
+    return {text: number for number, text in enumerate(texts) if counts[text] == 1}
+
+
+def _align_near(ours: Sequence[str], theirs: Sequence[str]) -> NDArray[np.int64]:
     line_of = np.full(len(ours), -1, dtype=np.int64)
     i = j = 0
     while i < len(ours) and j < len(theirs):

@@ -39,7 +39,7 @@ def detector_scores(detector: Detector) -> Predict:
 def html_scores(detector: Detector, folder: Path) -> Predict:
     """Scores of a detector that reads the HTML in a corpus folder, joined to the labelled lines in order.
 
-    A labelled line that our rendering does not have (3 in 10,000) counts as boilerplate.
+    A labelled line that our rendering does not have (4 in 10,000) counts as boilerplate.
     """
 
     def predict(documents: Sequence[Document]) -> list[Floats]:

@@ -25,14 +25,13 @@ from detector.batch.inputs import SUFFIXES, Input, at_most_one_page, find, finge
 from detector.batch.outputs import FileLane, Lane, OutputError, Outputs, StreamLane
 from detector.batch.report import Json, Plain, Report
 from detector.batch.tally import Failure, Tally
-from detector.batch.work import Cleaning, Job, Parser, WorkerError, Writing
+from detector.batch.work import Job, Parser, WorkerError, Writing
 from detector.detector import Detector
 from detector.formats import Broken, Note
 from detector.page import Page
 
 __all__ = [
     "SUFFIXES",
-    "Cleaning",
     "Failure",
     "Job",
     "Json",

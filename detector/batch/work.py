@@ -11,9 +11,10 @@ from pathlib import Path
 from detector.batch.chunks import Chunk, Position, Reading
 from detector.batch.inputs import format_of
 from detector.batch.tally import Failure, Tally, printable
-from detector.detector import Detector, Preset
+from detector.detector import Detector
 from detector.formats import Broken, Format, Note, Piece, Skipped, jsonl
 from detector.formats.compression import codec_of
+from detector.keep import Keep
 from detector.labels import Label
 from detector.page import Page
 
@@ -23,27 +24,13 @@ class WorkerError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Cleaning:
-    """What is kept of a page: these labels, by a preset's threshold or ``min_confidence`` if there is one."""
-
-    labels: tuple[Label, ...] = (Label.EDITORIAL,)
-    preset: Preset | None = None
-    min_confidence: float | None = None
-
-    def text(self, detector: Detector, page: Page) -> str:
-        """The text that is kept of a labelled page."""
-        mask = detector.keep_mask(page, self.labels, preset=self.preset, min_confidence=self.min_confidence)
-        return page.keep_where(mask)
-
-
-@dataclass(frozen=True)
 class Writing:
     """What is written of labelled pages: the format, what is kept of them (``None``: all, with its labels), the suffix
     whose compression is wanted, and, for a table, the terminal's width and whether it has colour.
     """
 
     output_format: str = "jsonl"
-    cleaning: Cleaning | None = None
+    keep: Keep | None = None
     suffix: str = ""
     width: int = 80
     colour: bool = False
@@ -142,21 +129,21 @@ class Worker:
         }[self.job.writing.output_format]
 
     def _json_lines(self, outcomes: Sequence[Page | Broken]) -> bytes:
-        model, cleaning = self.detector.model.name, self.job.writing.cleaning
-        if cleaning is None:
+        model, keep = self.detector.model.name, self.job.writing.keep
+        if keep is None:
             return _lines(lambda page: (jsonl.dump(jsonl.labelled_record(page, model)),))(outcomes)
         detector = self.detector
-        return _lines(lambda page: (jsonl.dump(jsonl.cleaned_record(page, cleaning.text(detector, page), model)),))(
+        return _lines(lambda page: (jsonl.dump(jsonl.cleaned_record(page, keep.text(detector, page), model)),))(
             outcomes
         )
 
     def _arrow(self, outcomes: Sequence[Page | Broken]) -> bytes:
         from detector.formats.parquet import streams
 
-        cleaning = self.job.writing.cleaning
+        keep = self.job.writing.keep
         pages = [page for page in outcomes if isinstance(page, Page)]
-        texts = [page.text if cleaning is None else cleaning.text(self.detector, page) for page in pages]
-        return streams(pages, self.detector.model.name, texts, labelled=cleaning is None)
+        texts = [page.text if keep is None else keep.text(self.detector, page) for page in pages]
+        return streams(pages, self.detector.model.name, texts, labelled=keep is None)
 
     def _dolma(self, outcomes: Sequence[Page | Broken]) -> bytes:
         from detector.formats.dolma import attributes, no_attributes
@@ -165,8 +152,8 @@ class Worker:
         return "".join(lines).encode()
 
     def _texts(self, outcomes: Sequence[Page | Broken]) -> bytes:
-        cleaning = self.job.writing.cleaning or Cleaning()
-        return _lines(lambda page: (_ended(cleaning.text(self.detector, page)),))(outcomes)
+        keep = self.job.writing.keep or Keep((Label.EDITORIAL,))
+        return _lines(lambda page: (_ended(keep.text(self.detector, page)),))(outcomes)
 
     def _tables(self, outcomes: Sequence[Page | Broken]) -> bytes:
         from rich.console import Console

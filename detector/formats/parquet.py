@@ -28,10 +28,8 @@ from detector.sources import Source
 
 pa = needed("pyarrow", "parquet", "Parquet")
 pq = needed("pyarrow.parquet", "parquet", "Parquet")
+from detector.arrow import PARAGRAPHS_TYPE  # noqa: E402  Without pyarrow, the lines above say what is missing.
 
-PARAGRAPHS_TYPE = pa.list_(
-    pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()), ("confidence", pa.float32())])
-)
 _PIECE_ROWS = 1024
 _GROUP_BYTES = 1 << 26
 """Bytes of Arrow data in a row group that is written."""

@@ -146,3 +146,15 @@ def test_html_originals_are_rendered_as_they_were_labelled():
             ]
             known += 1
     assert known >= 15
+
+
+def test_a_menu_that_one_side_lacks_does_not_lose_the_rest():
+    menu = [f"Section {number}" for number in range(200)]
+    body = ["The mill stops", "Share", "It ground its last grain.", "Share"]
+    assert align([*menu, *body], body).tolist() == [-1] * 200 + [0, 1, 2, 3]
+    assert align(body, [*menu, *body]).tolist() == [200, 201, 202, 203]
+
+
+def test_lines_that_moved_are_aligned_in_one_order():
+    line_of = align(["a", "b", "c", "d", "e"], ["d", "a", "b", "c", "e"])
+    assert line_of.tolist() == [1, 2, 3, -1, 4]

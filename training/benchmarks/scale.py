@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from detector import Detector, segment
@@ -62,10 +63,11 @@ def overhead() -> Iterator[str]:
             texts = write(path, _OVERHEAD_BYTES)
             alone, whole = [], []
             for _ in range(ROUNDS):
-                alone.append(_seconds(lambda texts=texts: _label(detector, texts)))
-                whole.append(_seconds(lambda path=path, name=name: _run(path, Path(name) / "out.jsonl")))
-            extra = statistics.median(whole) / statistics.median(alone) - 1
-            yield f"{kind:<16} {statistics.median(alone):6.2f} s labelling, {extra:+.0%} for reading, moving and writing"
+                alone.append(_seconds(partial(_label, detector, texts)))
+                whole.append(_seconds(partial(_run, path, Path(name) / "out.jsonl")))
+            labelling = statistics.median(alone)
+            extra = statistics.median(whole) / labelling - 1
+            yield f"{kind:<16} {labelling:6.2f} s labelling, {extra:+.0%} for reading, moving and writing"
 
 
 def _label(detector: Detector, texts: Sequence[str]) -> None:
@@ -137,7 +139,7 @@ def _wet(path: Path, size: int) -> list[str]:
             data = text.encode()
             head = (
                 f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://a.example/{number}\r\n"
-                f"WARC-Record-ID: <urn:uuid:{number}>\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
+                f"WARC-Record-ID: <urn:uuid:{number}>\r\nContent-Length: {len(data)}\r\n\r\n"
             )
             file.write(gzip.compress(head.encode() + data + b"\r\n\r\n"))
     return texts

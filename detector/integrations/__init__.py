@@ -1,0 +1,1 @@
+"""Thin adapters to frameworks; each module imports its own framework only."""

@@ -171,7 +171,7 @@ class Corpus:
         output = str(self.output or "")
         if self.output and self.errors and self.output.resolve() == self.errors.resolve():
             raise typer.BadParameter("--output and --errors must be two files")
-        if "://" in output:
+        if ":/" in output:  # Path makes one slash of two.
             raise typer.BadParameter(f"{output} is remote: write a file here, then copy it")
         if output_format == "parquet" and (not output or codec_of(output)):
             raise typer.BadParameter("Parquet is a file, compressed inside: name it with -o, as in -o labels.parquet")

@@ -16,6 +16,10 @@ from detector.batch import OutputError, Tally, Writing, chunks, label_all, outpu
 from tests.corpus import Told, jsonl, plan
 
 
+KILLS = int(os.environ.get("KILLS", "2"))
+"""Times that a run is killed by the system, as in ``KILLS=25 python -m pytest tests/test_resume.py -k sigkill``."""
+
+
 class Killed(BaseException):
     """What ends a run here as SIGKILL would: nothing is put in order."""
 
@@ -248,7 +252,7 @@ def test_sigkill(tmp_path, jobs):
     expected, out = tmp_path / "expected.jsonl", tmp_path / "out.jsonl"
     subprocess.run(command(path, "-o", expected, "-j", jobs), check=True, capture_output=True)
     chance = random.Random(jobs)
-    for size in (1, chance.randrange(2, 3_000_000)):
+    for size in (1, *sorted(chance.randrange(2, 3_000_000) for _ in range(KILLS - 1))):
         resume = ["--resume"] if out.with_name(".out.jsonl.journal").exists() else []
         killed = subprocess.Popen(command(path, "-o", out, "-j", jobs, *resume), stderr=subprocess.DEVNULL)
         partial = out.with_name(".out.jsonl.partial")

@@ -44,7 +44,5 @@ def _here(worker: Worker, chunks: Iterator[Chunk]) -> Iterator[Done]:
     from threadpoolctl import threadpool_limits
 
     worker.widen()
-    for chunk in chunks:
-        with threadpool_limits(1):
-            done = worker(chunk)
-        yield done
+    with threadpool_limits(1):
+        yield from map(worker, chunks)

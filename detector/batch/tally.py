@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from detector.formats.jsonl import dump
 from detector.labels import LABELS
 from detector.page import Page
+
+_NAMES = tuple(label.value for label in LABELS)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class Tally:
         """Count a labelled page."""
         self.labelled += 1
         self.characters += len(page.text)
-        self.paragraphs.update(label.value for label in page.labels)
+        if page.scores is None:
+            raise ValueError("this page has no labels yet")
+        counts = np.bincount(page.scores.argmax(axis=1), minlength=len(LABELS)).tolist()
+        self.paragraphs.update(dict(zip(_NAMES, counts, strict=True)))
 
     def merge(self, other: Tally) -> None:
         """Count what ``other`` counted."""

@@ -90,8 +90,9 @@ class Worker:
 
     def __call__(self, chunk: Chunk) -> Done:
         """Label a chunk."""
-        found = [(path, item) for path, part in chunk.parts for item in self._parser.items(path, part)]
-        pages = self.detector.label_stream(item for _, item in found if isinstance(item, Page))
+        found: list[tuple[str, Page | Broken | Note | Skipped]] = []
+        # A page is labelled while what was read of it is still at hand, not after all others are read.
+        pages = iter(list(self.detector.label_stream(self._pages(chunk, found))))
         outcomes: list[Page | Broken] = []
         tally = Tally()
         failures: list[Failure] = []
@@ -112,6 +113,14 @@ class Worker:
         tally.failed = len(failures)
         return Done(self._encoded(outcomes), failures, notes, tally, chunk.end, chunk.consumed)
 
+    def _pages(self, chunk: Chunk, found: list[tuple[str, Page | Broken | Note | Skipped]]) -> Iterator[Page]:
+        """The pages of a chunk; all that is in it is put into ``found``."""
+        for path, part in chunk.parts:
+            for item in self._parser.items(path, part):
+                found.append((path, item))
+                if isinstance(item, Page):
+                    yield item
+
     def _encoded(self, outcomes: Sequence[Page | Broken]) -> bytes:
         data = self._encode(outcomes)
         codec = codec_of(self.job.writing.suffix)
@@ -131,7 +140,7 @@ class Worker:
     def _json_lines(self, outcomes: Sequence[Page | Broken]) -> bytes:
         model, keep = self.detector.model.name, self.job.writing.keep
         if keep is None:
-            return _lines(lambda page: (jsonl.dump(jsonl.labelled_record(page, model)),))(outcomes)
+            return _lines(lambda page: (jsonl.labelled_line(page, model),))(outcomes)
         detector = self.detector
         return _lines(lambda page: (jsonl.dump(jsonl.cleaned_record(page, keep.text(detector, page), model)),))(
             outcomes
@@ -170,7 +179,9 @@ class Worker:
 
 
 def _lines(lines_of: Callable[[Page], Iterator[str] | tuple[str, ...]]) -> Callable[[Sequence[Page | Broken]], bytes]:
-    """What encodes the labelled pages by ``lines_of`` each. Lone surrogates, which UTF-8 cannot hold, are escaped."""
+    """What encodes the labelled pages by ``lines_of`` each. Lone surrogates, which UTF-8 cannot hold, are escaped, as
+    JSON escapes them too.
+    """
     return lambda outcomes: "".join(
         line for item in outcomes if isinstance(item, Page) for line in lines_of(item)
     ).encode("utf-8", "backslashreplace")

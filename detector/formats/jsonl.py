@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+
 from detector.formats import PIECE_BYTES, Broken, Piece, RecordError, too_long
 from detector.formats import Fields as Fields
 from detector.labels import LABELS
@@ -17,6 +19,9 @@ from detector.sources import Source
 
 OWN = ("id", "url", "text", "paragraphs", "model", "input")
 """Fields that a record that is written has of its own."""
+_WRITTEN = ("id", "url", "text", "paragraphs", "model")
+_LABELS = tuple(label.value for label in LABELS)
+_PARAGRAPH = '{"start": %d, "end": %d, "label": "%s", "confidence": %r}'
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,9 @@ def spans(page: Page) -> Iterator[tuple[int, int, str, float]]:
     """Start, end, label and confidence, to four digits, of a labelled page's paragraphs."""
     if page.scores is None:
         raise ValueError("this page has no labels yet: pass its text to Detector.label()")
-    best = page.scores.argmax(axis=1).tolist()
-    top = page.scores.max(axis=1, initial=0).tolist()
-    for start, end, column, score in zip(page.starts.tolist(), page.ends.tolist(), best, top, strict=True):
-        yield start, end, LABELS[column].value, round(score, 4)
+    labels = [_LABELS[column] for column in page.scores.argmax(axis=1).tolist()]
+    confidences = page.scores.max(axis=1, initial=0).astype(np.float64).round(4).tolist()
+    return zip(page.starts.tolist(), page.ends.tolist(), labels, confidences, strict=True)
 
 
 def labelled_record(page: Page, model: str) -> dict[str, Any]:
@@ -151,6 +155,20 @@ def labelled_record(page: Page, model: str) -> dict[str, Any]:
     return {**own, **page.fields}
 
 
+def labelled_line(page: Page, model: str) -> str:
+    """:func:`labelled_record` as a line, in half the time. Lone surrogates are left as they are."""
+    if not page.fields.keys().isdisjoint(_WRITTEN):
+        return _line(labelled_record(page, model))
+    paragraphs = ", ".join(map(_PARAGRAPH.__mod__, spans(page)))
+    before = _line({"id": page.id, "url": page.url, "text": page.text})
+    after = _line({"model": model, **page.fields})
+    return f'{before[:-2]}, "paragraphs": [{paragraphs}], {after[1:]}'
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def cleaned_record(page: Page, text: str, model: str) -> dict[str, Any]:
     """A cleaned page as it is written."""
     return {"id": page.id, "url": page.url, "text": text, "model": model, **page.fields}
@@ -158,12 +176,12 @@ def cleaned_record(page: Page, text: str, model: str) -> dict[str, Any]:
 
 def dump(record: dict[str, Any]) -> str:
     """A record as one line. Lone surrogates, which no UTF-8 file can hold, are escaped."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    line = _line(record)
     try:
         line.encode("utf-8")
     except UnicodeEncodeError:
-        line = json.dumps(record, allow_nan=False)
-    return line + "\n"
+        line = json.dumps(record, allow_nan=False) + "\n"
+    return line
 
 
 def tsv_lines(page: Page) -> Iterator[str]:

@@ -7,7 +7,6 @@ wrong, the next line that begins a record is looked for.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from detector.page import Page
 from detector.segment import segment
 from detector.sources import DamagedError, Source
 
+_FASTWARC = ("fastwarc.warc", "warc", "WARC")
 _BEGIN = b"WARC/"
 _HEAD_END = b"\r\n\r\n"
 _MOST_HEAD = 1 << 16
@@ -39,6 +39,7 @@ class Warc:
 
     def cut(self, file: Source, limit: int) -> Iterator[Piece | Broken]:
         """The wanted records, numbered among all records of the file."""
+        needed(*_FASTWARC)  # Here a missing package costs this file; in a worker, the run.
         window = _Window(file)
         number = 0
         while window.skip_blank():
@@ -69,9 +70,9 @@ class Warc:
 
     def pages(self, path: str, piece: Piece, limit: int) -> Iterator[Page | Broken | Skipped]:
         """The page in a record; its id is the record's, its URL the target's."""
-        warc = needed("fastwarc.warc", "warc", path)
+        warc = needed(*_FASTWARC)
         try:
-            record = next(iter(warc.ArchiveIterator(io.BytesIO(piece.data), parse_http=False)))
+            record = warc.WarcRecord.from_bytes(piece.data)
             record.parse_http(auto_decode="all")
             page = self._page(record, limit)
         except (RecordError, OSError) as error:

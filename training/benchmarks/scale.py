@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import re
 import statistics
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from detector import Detector, segment
 from detector.batch import Job, Plan, Reading, Report, Writing, label_all
@@ -44,11 +47,8 @@ def scale(sizes: Sequence[int]) -> Iterator[str]:
             for jobs in (1, 2):
                 run = _measured(path, folder / "out.jsonl", jobs)
                 rates.append(pages / run.seconds)
-                workers = f"{run.worker_mb:6.0f} MB a worker" if run.worker_mb else "labels in the parent"
-                yield (
-                    f"{size:>5} MB, {pages:>9,} pages, {jobs} job{'s' * (jobs > 1)}: {rates[-1]:>7,.0f} pages/s,"
-                    f" peak {run.parent_mb:6.0f} MB in the parent, {workers}"
-                )
+                what = f"{size:>5} MB, {pages:>9,} pages, {jobs} job{'s' * (jobs > 1)}"
+                yield f"{what}: {rates[-1]:>7,.0f} pages/s; {run}"
             yield f"{'':>5} 2 workers do {rates[1] / rates[0]:.2f} times the pages of 1"
             path.unlink()
 
@@ -63,7 +63,8 @@ def overhead() -> Iterator[str]:
             texts = write(path, _OVERHEAD_BYTES)
             alone, whole = [], []
             for _ in range(ROUNDS):
-                alone.append(_seconds(partial(_label, detector, texts)))
+                with threadpool_limits(1):
+                    alone.append(_seconds(partial(_label, detector, texts)))
                 whole.append(_seconds(partial(_run, path, Path(name) / "out.jsonl")))
             labelling = statistics.median(alone)
             extra = statistics.median(whole) / labelling - 1
@@ -153,34 +154,49 @@ WRITERS: dict[str, Callable[[Path, int], list[str]]] = {
 
 
 @dataclass
+class _Process:
+    """What a process has used: its peak of memory, and processor time, which others on the machine do not stretch."""
+
+    megabytes: float
+    seconds: float
+
+
+@dataclass
 class _Measured:
     seconds: float
-    parent_mb: float
-    worker_mb: float
+    parent: _Process
+    workers: list[_Process]
+
+    def __str__(self) -> str:
+        parent = f"parent {self.parent.megabytes:.0f} MB, {self.parent.seconds:.1f} s of processor"
+        if not self.workers:
+            return parent
+        most, time_used = max(each.megabytes for each in self.workers), sum(each.seconds for each in self.workers)
+        return f"{parent}; workers {most:.0f} MB each at most, {time_used:.1f} s of processor together"
 
 
 def _measured(path: Path, out: Path, jobs: int) -> _Measured:
     """A run of the command line: what it took, and the peaks of its processes' memory (Linux)."""
     command = [sys.executable, "-m", "detector.cli", "label", str(path), "-o", str(out), "--jobs", str(jobs)]
     run = subprocess.Popen([*command, "--overwrite", "--json-log"], stderr=subprocess.PIPE)
-    peaks: dict[int, float] = {}
-    watcher = threading.Thread(target=_watch, args=(run, peaks))
+    seen: dict[int, _Process] = {}
+    watcher = threading.Thread(target=_watch, args=(run, seen))
     watcher.start()
     _, log = run.communicate()
     watcher.join()
     if run.returncode:
         raise RuntimeError(log.decode())
     summary = json.loads(log.splitlines()[-1])
-    workers = [peak for process, peak in peaks.items() if process != run.pid]
-    return _Measured(summary["seconds"], peaks[run.pid], max(workers, default=0.0))
+    parent = seen.pop(run.pid)
+    # multiprocessing has a helper of its own, which does nothing.
+    return _Measured(summary["seconds"], parent, [each for each in seen.values() if each.seconds > 1])
 
 
-def _watch(run: subprocess.Popen[bytes], peaks: dict[int, float]) -> None:
+def _watch(run: subprocess.Popen[bytes], seen: dict[int, _Process]) -> None:
     while run.poll() is None:
         for process in [run.pid, *_children(run.pid)]:
-            peak = _peak(process)
-            if peak is not None:
-                peaks[process] = max(peaks.get(process, 0.0), peak)
+            if used := _used(process):
+                seen[process] = used
         time.sleep(_POLL_SECONDS)
 
 
@@ -191,10 +207,11 @@ def _children(parent: int) -> list[int]:
         return []
 
 
-def _peak(process: int) -> float | None:
-    """The most memory that a process has had, in MB."""
+def _used(process: int) -> _Process | None:
+    """What a process has used so far; ``None`` when it has ended."""
     try:
-        found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+        peak = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+        ticks = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
     except OSError:
         return None
-    return int(found[1]) / 1000 if found else None
+    return _Process(int(peak[1]) / 1000, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")) if peak else None

@@ -15,7 +15,6 @@ import pytest
 from detector.batch import OutputError, Tally, Writing, chunks, label_all, outputs
 from tests.corpus import Told, jsonl, plan
 
-
 KILLS = int(os.environ.get("KILLS", "2"))
 """Times that a run is killed by the system, as in ``KILLS=25 python -m pytest tests/test_resume.py -k sigkill``."""
 

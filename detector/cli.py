@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 
-from detector import __version__
-from detector.batch import Failure, Tally, at_most_one_page, label, read, whole_file
+from detector import __version__, batch
+from detector.batch import Job, Plan, Reading, Writing, at_most_one_page
 from detector.detector import Detector, Preset
-from detector.formats import jsonl
-from detector.html import parse_html
+from detector.extras import MissingExtraError
+from detector.files import whole_file
+from detector.formats import MAX_PAGE_BYTES, Fields
+from detector.formats.compression import codec_of, stem
+from detector.keep import Keep
 from detector.labels import Label
 from detector.model import ModelError
 from detector.page import Page
@@ -61,38 +67,41 @@ class InputFormat(StrEnum):
     TEXT = "text"
     HTML = "html"
     JSONL = "jsonl"
+    PARQUET = "parquet"
+    WARC = "warc"
+    WET = "wet"
 
 
 class LabelOutput(StrEnum):
-    """Formats that ``label`` writes; ``auto`` is a table on a terminal, JSON Lines elsewhere."""
+    """Formats that ``label`` writes; ``auto`` goes by the output's suffix; a table on a terminal, else JSON Lines."""
 
     AUTO = "auto"
     TABLE = "table"
     JSONL = "jsonl"
+    PARQUET = "parquet"
     TSV = "tsv"
+    DOLMA = "dolma"
 
 
 class CleanOutput(StrEnum):
-    """Formats that ``clean`` writes; ``auto`` is text for one file, JSON Lines where there may be more pages."""
+    """Formats that ``clean`` writes; ``auto`` goes by the output's suffix; text for one file, else JSON Lines."""
 
     AUTO = "auto"
     TEXT = "text"
     MARKDOWN = "markdown"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
-Paths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")]
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders, globs, s3:// and other addresses, or - for standard input.", metavar="PATH..."
+    ),
+]
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of to standard output.")]
 ModelFolder = Annotated[Path | None, typer.Option("--model", help="Model folder; the bundled model if none is named.")]
-InFormat = Annotated[InputFormat, typer.Option("--input-format", help="auto goes by suffix and first bytes.")]
-TextField = Annotated[str, typer.Option("--text-field", help="JSON Lines: the field with the text.")]
-HtmlField = Annotated[
-    str | None, typer.Option("--html-field", help="JSON Lines: the field with HTML, to be read instead of a text.")
-]
-IdField = Annotated[str, typer.Option("--id-field", help="JSON Lines: the field with the id.")]
-UrlField = Annotated[str, typer.Option("--url-field", help="JSON Lines: the field with the URL.")]
-Errors = Annotated[Path | None, typer.Option("--errors", help="Write failures here, as JSON Lines.")]
-Keep = Annotated[list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")]
+KeepLabels = Annotated[list[Label] | None, typer.Option("--keep", help="Label to keep, repeatable; editorial if none.")]
 MinConfidence = Annotated[
     float | None,
     typer.Option("--min-confidence", min=0, max=1, help="Keep what bears the labels kept with this probability."),
@@ -100,6 +109,97 @@ MinConfidence = Annotated[
 Recall = Annotated[bool, typer.Option("--recall", help="Lose as little as possible: keep what may be editorial.")]
 Precision = Annotated[bool, typer.Option("--precision", help="Let as little junk through as possible.")]
 OnePage = Annotated[str, typer.Argument(metavar="PAGE", help="A file of text or HTML, or -.")]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Options of every command that goes through a corpus."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write here instead of to standard output; .gz, .zst, .bz2, .xz compress."),
+    ] = None
+    input_format: Annotated[
+        InputFormat, typer.Option("--input-format", help="auto goes by suffix and first bytes.")
+    ] = InputFormat.AUTO
+    text_field: Annotated[str, typer.Option("--text-field", help="Records: the field with the text.")] = "text"
+    html_field: Annotated[
+        str | None, typer.Option("--html-field", help="Records: the field with HTML, to be read instead of a text.")
+    ] = None
+    id_field: Annotated[str, typer.Option("--id-field", help="Records: the field with the id.")] = "id"
+    url_field: Annotated[str, typer.Option("--url-field", help="Records: the field with the URL.")] = "url"
+    model: ModelFolder = None
+    errors: Annotated[
+        Path | None, typer.Option("--errors", help="Write failures here: JSON Lines of file, record, reason.")
+    ] = None
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0: one for each core.")] = 0
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that was interrupted.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False
+    max_page_bytes: Annotated[
+        int, typer.Option("--max-page-bytes", min=1, help="Do not read a page that is longer, decompressed.")
+    ] = MAX_PAGE_BYTES
+    json_log: Annotated[bool, typer.Option("--json-log", help="Say all on standard error as JSON Lines.")] = False
+
+    def run(self, paths: list[str], output_format: str, keep: Keep | None) -> None:
+        """Go through ``paths``; exits with 1 if anything failed."""
+        report = batch.Json() if self.json_log else batch.Plain(bar=bool(self.output), always=bool(self.output))
+        job = Job(self.model, self._reading(output_format), self._writing(output_format, keep))
+        jobs = self.jobs or batch.cores()
+        plan = Plan(paths, job, self.output, self.errors, jobs, self.resume, self.overwrite)
+        with report.running() if isinstance(report, batch.Plain) else nullcontext():
+            tally = batch.label_all(plan, report, sys.stdout.buffer)
+        if tally.failed:
+            raise typer.Exit(1)
+
+    def auto(self, otherwise: str) -> str:
+        """The output's format by its suffix, ``otherwise`` where that says nothing."""
+        suffix = Path(stem(str(self.output or ""))).suffix.lower()
+        return {".parquet": "parquet", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, otherwise)
+
+    def _reading(self, output_format: str) -> Reading:
+        rest = output_format in ("jsonl", "parquet")
+        names = Fields(self.text_field, self.id_field, self.url_field, self.html_field, rest)
+        return Reading(self.input_format.value, names, self.max_page_bytes, markdown=output_format == "markdown")
+
+    def _writing(self, output_format: str, keep: Keep | None) -> Writing:
+        self._check(output_format)
+        colour = output_format == "table" and self.output is None and sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if output_format == "table" else 0
+        codec = codec_of(str(self.output or ""))
+        return Writing(output_format, keep, codec.suffix if codec else "", width, colour)
+
+    def _check(self, output_format: str) -> None:
+        output = str(self.output or "")
+        if self.output and self.errors and self.output.resolve() == self.errors.resolve():
+            raise typer.BadParameter("--output and --errors must be two files")
+        if ":/" in output:  # Path makes one slash of two.
+            raise typer.BadParameter(f"{output} is remote: write a file here, then copy it")
+        if output_format == "parquet" and (not output or codec_of(output)):
+            raise typer.BadParameter("Parquet is a file, compressed inside: name it with -o, as in -o labels.parquet")
+        if output_format == "dolma" and self.html_field:
+            raise typer.BadParameter("Dolma attributes are spans of the documents' text: leave out --html-field")
+
+
+def _with_corpus(command: Callable[..., None]) -> Callable[..., None]:
+    """``command`` with the fields of :class:`Corpus` as options after its own, handed on as its last argument."""
+    hints = get_type_hints(Corpus, include_extras=True)
+    own = [*inspect.signature(command, eval_str=True).parameters.values()][:-1]
+    shared = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(Corpus)
+    ]
+    names = [parameter.name for parameter in shared]
+
+    @wraps(command)
+    def wrapped(**options: Any) -> None:  # noqa: ANN401  Each option has its own type.
+        command(corpus=Corpus(**{name: options.pop(name) for name in names}), **options)
+
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
 
 
 def _version(wanted: bool) -> None:
@@ -120,89 +220,63 @@ def _common(
 @app.command(
     "label",
     epilog="Examples:  detector label page.txt   |   detector label pages/ -o labels.jsonl"
-    "   |   cat page.txt | detector label -",
+    "   |   cat page.txt | detector label -"
+    "   |   detector label crawl/*.warc.gz -o labels.parquet --errors failed.jsonl"
+    "   |   detector label dump.jsonl.zst -o labels.jsonl.zst --resume",
 )
+@_with_corpus
 def label_command(
     paths: Paths,
-    output: Out = None,
-    input_format: InFormat = InputFormat.AUTO,
     output_format: Annotated[
-        LabelOutput, typer.Option("--output-format", help="auto: a table on a terminal, else JSON Lines.")
+        LabelOutput,
+        typer.Option("--output-format", help="auto: by suffix; else a table on a terminal, JSON Lines elsewhere."),
     ] = LabelOutput.AUTO,
-    text_field: TextField = "text",
-    html_field: HtmlField = None,
-    id_field: IdField = "id",
-    url_field: UrlField = "url",
-    model: ModelFolder = None,
-    errors: Errors = None,
+    *,
+    corpus: Corpus,
 ) -> None:
     """Label every paragraph of every page."""
     if output_format is LabelOutput.AUTO:
-        on_terminal = output is None and sys.stdout.isatty()
-        output_format = LabelOutput.TABLE if on_terminal else LabelOutput.JSONL
-    names = jsonl.Fields(text_field, id_field, url_field, html_field)
-    with _Run(paths, input_format, names, model, output, errors) as run:
-        write = _label_writer(output_format, run)
-        for page in run.pages():
-            write(page)
-    run.finish()
-
-
-def _label_writer(output_format: LabelOutput, run: _Run) -> Callable[[Page], None]:
-    if output_format is LabelOutput.TABLE:
-        from detector.view import print_page
-
-        console = _console(run.out)
-        return lambda page: print_page(console, page)
-    if output_format is LabelOutput.TSV:
-        return lambda page: run.out.writelines(jsonl.tsv_lines(page))
-    model = run.detector.model.name
-    return lambda page: run.write(jsonl.dump(jsonl.labelled_record(page, model)))
+        on_terminal = corpus.output is None and sys.stdout.isatty()
+        output_format = LabelOutput(corpus.auto("table" if on_terminal else "jsonl"))
+    if output_format is LabelOutput.DOLMA and (len(paths) != 1 or at_most_one_page(paths, corpus.input_format)):
+        raise typer.BadParameter("Dolma attributes stand beside the documents of one file: name one JSON Lines file")
+    corpus.run(paths, output_format.value, None)
 
 
 @app.command(
     "clean",
     epilog="Examples:  detector clean page.txt   |   detector clean pages.jsonl -o clean.jsonl --recall"
-    "   |   detector clean page.html --output-format markdown",
+    "   |   detector clean page.html --output-format markdown"
+    "   |   detector clean wet/*.wet.gz -o clean.parquet",
 )
+@_with_corpus
 def clean_command(
     paths: Paths,
-    output: Out = None,
-    keep: Keep = None,
+    keep: KeepLabels = None,
     min_confidence: MinConfidence = None,
     recall: Recall = False,
     precision: Precision = False,
-    input_format: InFormat = InputFormat.AUTO,
     output_format: Annotated[
         CleanOutput,
         typer.Option(
             "--output-format",
-            help="auto: text for one file, JSON Lines for more pages; markdown: one page's, from HTML.",
+            help="auto: by suffix; else text for one file, JSON Lines for more pages; markdown: one page's, from HTML.",
         ),
     ] = CleanOutput.AUTO,
-    text_field: TextField = "text",
-    html_field: HtmlField = None,
-    id_field: IdField = "id",
-    url_field: UrlField = "url",
-    model: ModelFolder = None,
-    errors: Errors = None,
+    *,
+    corpus: Corpus,
 ) -> None:
     """Write the same pages with only what is kept."""
-    from detector.markdown import MarkdownPage, parse_markdown
-
     labels = keep or [Label.EDITORIAL]
     preset = _preset(labels, min_confidence, recall, precision)
-    as_text = _as_text(output_format, paths, input_format)
-    names = jsonl.Fields(text_field, id_field, url_field, html_field)
-    with _Run(paths, input_format, names, model, output, errors) as run:
-        for page in run.pages(parse_markdown if output_format is CleanOutput.MARKDOWN else parse_html):
-            mask = run.detector.keep_mask(page, labels, preset=preset, min_confidence=min_confidence)
-            text = page.keep_markdown_where(mask) if isinstance(page, MarkdownPage) else page.keep_where(mask)
-            if as_text:
-                run.write(text + "\n" * (not text.endswith("\n") and bool(text)))
-            else:
-                run.write(jsonl.dump(jsonl.cleaned_record(page, text, run.detector.model.name)))
-    run.finish()
+    single = at_most_one_page(paths, corpus.input_format)
+    if output_format is CleanOutput.AUTO:
+        output_format = CleanOutput(corpus.auto("text" if single else "jsonl"))
+    if output_format in (CleanOutput.TEXT, CleanOutput.MARKDOWN) and not single:
+        raise typer.BadParameter(
+            f"{output_format} output holds one page, without a mark where the next would begin: use jsonl"
+        )
+    corpus.run(paths, output_format.value, Keep(tuple(labels), preset, min_confidence))
 
 
 def _preset(labels: list[Label], min_confidence: float | None, recall: bool, precision: bool) -> Preset | None:
@@ -213,15 +287,6 @@ def _preset(labels: list[Label], min_confidence: float | None, recall: bool, pre
     if set(labels) != {Label.EDITORIAL}:
         raise typer.BadParameter("--recall and --precision are thresholds for editorial: use --min-confidence")
     return Preset.RECALL if recall else Preset.PRECISION
-
-
-def _as_text(output_format: CleanOutput, paths: list[str], input_format: InputFormat) -> bool:
-    single = at_most_one_page(paths, input_format)
-    if output_format in (CleanOutput.TEXT, CleanOutput.MARKDOWN) and not single:
-        raise typer.BadParameter(
-            f"{output_format} output holds one page, without a mark where the next would begin: use jsonl"
-        )
-    return single and output_format is not CleanOutput.JSONL
 
 
 @app.command("explain", epilog="Example:  detector explain page.txt")
@@ -301,81 +366,18 @@ def info_command(model: ModelFolder = None) -> None:
 def _single(path: str, model: Path | None) -> Iterator[tuple[Detector, Page]]:
     """The one page of ``path``, labelled."""
     if not at_most_one_page([path], InputFormat.AUTO):
-        raise typer.BadParameter(f"{path} is a folder, a glob or JSON Lines: name one page's file")
-    with _Run([path], InputFormat.AUTO, jsonl.Fields(), model, None, None) as run:
-        for page in run.pages():
-            yield run.detector, page
-    run.finish()
+        raise typer.BadParameter(f"{path} is a folder, a glob or a file of records: name one page's file")
+    detector = Detector.load(model)
+    pages = batch.pages_of(path, batch.Plain(bar=False, always=False))
+    if not pages:
+        raise typer.Exit(1)
+    yield from ((detector, page) for page in detector.label_pages(pages))
 
 
 def _console(file: IO[str]) -> Console:
     from rich.console import Console
 
     return Console(file=file, highlight=False, soft_wrap=False)
-
-
-class _Run:
-    """One run over inputs: opens what is written, counts, reports failures, decides the exit code."""
-
-    def __init__(
-        self,
-        paths: list[str],
-        input_format: InputFormat,
-        names: jsonl.Fields,
-        model: Path | None,
-        output: Path | None,
-        errors: Path | None,
-    ) -> None:
-        if output and errors and output.resolve() == errors.resolve():
-            raise typer.BadParameter("--output and --errors must be two files")
-        self.paths, self.input_format, self.names = paths, input_format, names
-        self.detector = Detector.load(model)
-        self.tally = Tally()
-        self._output, self._errors = output, errors
-        self._stack = ExitStack()
-
-    def __enter__(self) -> _Run:
-        self.out: IO[str] = self._stack.enter_context(whole_file(self._output)) if self._output else sys.stdout
-        self._lane = self._stack.enter_context(whole_file(self._errors)) if self._errors else None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, problem, trace)
-
-    def write(self, text: str) -> None:
-        self.out.write(text)
-
-    def fail(self, failure: Failure) -> None:
-        self.tally.failed += 1
-        if self._lane:
-            self._lane.write(failure.as_json())
-        self.warn(str(failure))
-
-    def warn(self, message: str) -> None:
-        typer.echo(f"detector: {message}", err=True)
-
-    def pages(self, parse_page: Callable[[bytes], Page] = parse_html) -> Iterator[Page]:
-        """The labelled pages, with a progress line on a terminal when the output goes elsewhere."""
-        pages = read(self.paths, self.input_format.value, self.names, self.fail, self.warn, parse_page)
-        labelled = label(self.detector, pages, self.tally)
-        if self._output is None or not sys.stderr.isatty():
-            yield from labelled
-            return
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} pages"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield from progress.track(labelled)
-
-    def finish(self) -> None:
-        """Say what went in and came out where that is of use; exit with 1 if anything failed."""
-        if self._output is not None or self.tally.failed:
-            typer.echo(f"detector: {self.tally}", err=True)
-        if self.tally.failed:
-            raise typer.Exit(1)
 
 
 def main() -> None:
@@ -386,12 +388,18 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         app(prog_name="detector")
-    except ModelError as error:
-        typer.echo(f"detector: {error}", err=True)
-        raise SystemExit(1) from None
+    except (ModelError, batch.OutputError, batch.WorkerError, MissingExtraError) as error:
+        _end(str(error))
     except OSError as error:
-        typer.echo(f"detector: {error.filename or 'output'}: {error.strerror or error}", err=True)
-        raise SystemExit(1) from None
+        _end(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _end(message: str) -> NoReturn:
+    if "--json-log" in sys.argv:
+        batch.Json().error(message)
+    else:
+        typer.echo(f"detector: {message}", err=True)
+    raise SystemExit(1)
 
 
 if __name__ == "__main__":

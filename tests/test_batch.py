@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import os
-import threading
+from pathlib import Path
 
 import pytest
 
-from detector.batch import SUFFIXES, Failure, Tally, at_most_one_page, expand, label, read, whole_file
-from detector.formats.jsonl import Fields
+from detector.batch import SUFFIXES, Failure, Tally, WorkerError, Writing, at_most_one_page, label_all
+from detector.batch import pool as pool_module
+from detector.batch.chunks import CHUNK_BYTES, Position, Reading, chunks_of
+from detector.batch.inputs import Input, find, fingerprint
+from detector.formats import Fields
+from tests.corpus import HTML, TEXT, Told, jsonl, label, plan, texts
 
 
 @pytest.fixture
@@ -20,39 +24,39 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(*paths, input_format="auto", names=Fields(), warn=lambda message: None):  # noqa: B008
-    failures: list[Failure] = []
-    pages = list(read([str(path) for path in paths], input_format, names, failures.append, warn))
-    return pages, failures
+def ignore(message: str) -> None:
+    pass
 
 
 def test_a_folder_is_read_in_order_of_name(folder):
-    pages, failures = run(folder)
-    assert [page.text for page in pages] == ["First", "Second", "Third"]
-    assert not failures
+    records, told = label(folder)
+    assert texts(records) == ["First", "Second", "Third"]
+    assert not told.failures
 
 
 def test_a_glob_is_expanded_here_too(folder):
     (folder / "folder.txt").mkdir()
-    found = expand([str(folder / "*.txt")], lambda message: None)
-    assert list(found) == [str(folder / "a.txt"), str(folder / "b.txt")]
+    found = find([str(folder / "*.txt")], ignore)
+    assert [each.path for each in found] == [str(folder / "a.txt"), str(folder / "b.txt")]
+    assert [each.size for each in found] == [5, 6]
 
 
 def test_a_folder_says_what_it_skips(folder):
     (folder / "E.TXT").write_text("Fifth", encoding="utf-8")
     (folder / "archive.gz").touch()
+    (folder / "one.json").touch()
     (folder / "site.md").mkdir()
-    warnings: list[str] = []
-    pages, failures = run(folder, warn=warnings.append)
-    assert [page.text for page in pages] == ["Fifth", "First", "Second", "Third"]
-    assert not failures
-    assert warnings == [f"{folder}: 2 files skipped, not named {', '.join(SUFFIXES)}"]
+    records, told = label(folder)
+    assert texts(records) == ["Fifth", "First", "Second", "Third"]
+    assert not told.failures
+    assert told.notes == [f"{folder}: 3 files skipped, not named {', '.join(SUFFIXES)}"]
 
 
 @pytest.mark.parametrize(
     ("paths", "input_format", "one"),
     [
         (["a.txt"], "auto", True),
+        (["a.html.gz"], "auto", True),
         (["-"], "auto", True),
         (["-"], "jsonl", False),
         (["none.txt"], "auto", True),
@@ -61,6 +65,9 @@ def test_a_folder_says_what_it_skips(folder):
         (["*.txt"], "auto", False),
         (["sub/d.jsonl"], "auto", False),
         (["PAGES.NDJSON"], "auto", False),
+        (["pages.json.gz"], "auto", False),
+        (["pages.warc.gz"], "auto", False),
+        (["s3://bucket/pages.parquet"], "auto", False),
         (["sub/d.jsonl"], "text", True),
     ],
 )
@@ -76,17 +83,17 @@ def test_what_holds_one_page_at_most(folder, monkeypatch, paths, input_format, o
 def test_html_is_told_by_its_first_bytes(folder, start):
     path = folder / "a.txt"
     path.write_bytes(start + b"<p>A <b>word</b><p>More")
-    assert run(path)[0][0].text == "A word\n\nMore"
-    assert run(path, input_format="text")[0][0].text.endswith("<p>A <b>word</b><p>More")
+    assert texts(label(path)[0]) == ["A word\n\nMore"]
+    assert texts(label(path, input_format="text")[0])[0].endswith("<p>A <b>word</b><p>More")
     path.write_bytes(b"<htmlish>" + start)
-    assert "<htmlish>" in run(path)[0][0].text
+    assert "<htmlish>" in texts(label(path)[0])[0]
 
 
 def test_what_names_nothing_fails_and_costs_nothing_else(folder):
     (folder / "empty").mkdir()
-    pages, failures = run(folder / "none.txt", folder / "none*.txt", folder / "empty", folder / "a.txt")
-    assert [page.text for page in pages] == ["First"]
-    assert [failure.reason.split(";")[0] for failure in failures] == [
+    records, told = label(folder / "none.txt", folder / "none*.txt", folder / "empty", folder / "a.txt")
+    assert texts(records) == ["First"]
+    assert [reason.split(";")[0] for reason in told.reasons] == [
         "no such file or folder",
         "no such file or folder",
         f"a folder without {', '.join(SUFFIXES)} files",
@@ -108,9 +115,9 @@ def test_what_names_nothing_fails_and_costs_nothing_else(folder):
 def test_encodings_are_told(tmp_path, data, text):
     path = tmp_path / "page.txt"
     path.write_bytes(data)
-    pages, failures = run(path)
-    assert not failures
-    assert pages[0].text.startswith(text)
+    records, told = label(path)
+    assert not told.failures
+    assert texts(records)[0].startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -120,16 +127,10 @@ def test_encodings_are_told(tmp_path, data, text):
 def test_what_is_not_text_is_reported_with_its_place(tmp_path, data, reason):
     path = tmp_path / "page.txt"
     path.write_bytes(data)
-    pages, failures = run(path)
-    assert not pages
-    assert failures[0].file == str(path)
-    assert reason in failures[0].reason
-
-
-def test_an_empty_file_is_an_empty_page(tmp_path):
-    (tmp_path / "empty.txt").touch()
-    pages, failures = run(tmp_path / "empty.txt")
-    assert (len(pages), len(pages[0]), failures) == (1, 0, [])
+    records, told = label(path)
+    assert not records
+    assert told.failures[0].file == str(path)
+    assert reason in told.failures[0].reason
 
 
 def test_records_pass_fields_through_and_broken_ones_are_named(tmp_path):
@@ -144,21 +145,118 @@ def test_records_pass_fields_through_and_broken_ones_are_named(tmp_path):
         '{"body": "Two"}',
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
-    pages, failures = run(path, names=Fields(text="body"))
-    assert [(page.text, page.id, page.fields) for page in pages] == [
-        ("One", "7", {"id": 7, "lang": "en"}),
-        ("Two", f"{path}:7", {}),
+    records, told = label(path, names=Fields(text="body"))
+    assert [(record["text"], record["id"], record.get("lang")) for record in records] == [
+        ("One", 7, "en"),
+        ("Two", f"{path}:7", None),
     ]
-    assert [failure.record for failure in failures] == [3, 4, 5, 6]
-    assert "--text-field" in failures[2].reason
+    assert [failure.record for failure in told.failures] == [3, 4, 5, 6]
+    assert "--text-field" in told.failures[2].reason
 
 
-def test_counts_add_up(detector, folder):
-    tally = Tally(failed=2)
-    pages = list(label(detector, run(folder)[0], tally))
-    assert (tally.labelled, tally.pages, tally.characters) == (3, 5, 16)
-    assert sum(tally.paragraphs.values()) == sum(map(len, pages)) == 3
-    assert str(tally).startswith("5 pages: 3 labelled, 2 failed; 3 paragraphs: ")
+def test_a_line_may_be_longer_than_what_is_read_at_once(tmp_path):
+    long = "The road past the mill was mended. " * 30_000
+    path = tmp_path / "pages.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("One", long, "Two")), encoding="utf-8")
+    assert texts(label(path)[0]) == ["One", long, "Two"]
+
+
+def test_a_line_that_is_too_long_costs_nothing_else(tmp_path):
+    path = tmp_path / "pages.jsonl"
+    for length in (2_000, 1_000_000):
+        path.write_text(
+            "".join(json.dumps({"text": text}) + "\n" for text in ("One", "x " * (length // 2), "Two")),
+            encoding="utf-8",
+        )
+        records, told = label(path, limit=1_000)
+        assert texts(records) == ["One", "Two"]
+        assert [(failure.record, "--max-page-bytes" in failure.reason) for failure in told.failures] == [(2, True)]
+    path.write_text('{"text": "One"}\n' + "x" * 1_000_000, encoding="utf-8")
+    records, told = label(path, limit=1_000)
+    assert (texts(records), [failure.record for failure in told.failures]) == (["One"], [2])
+
+
+def test_a_page_that_is_too_long_is_not_read(tmp_path):
+    (tmp_path / "a.txt").write_text("x" * 1_001, encoding="utf-8")
+    (tmp_path / "b.txt").write_text("x" * 1_000, encoding="utf-8")
+    records, told = label(tmp_path, limit=1_000)
+    assert len(records) == 1
+    assert told.reasons == ["more than 1,000 bytes; raise --max-page-bytes if that is a page"]
+
+
+def test_where_chunks_end_does_not_depend_on_where_a_run_begins(tmp_path):
+    paths = [jsonl(tmp_path / f"{i}.jsonl", 4_000, 4_000 * i) for i in range(3)]
+    (tmp_path / "page.txt").write_text(TEXT)
+    inputs = find([*map(str, paths), "none.txt", str(tmp_path / "page.txt")], ignore)
+    whole = list(chunks_of(inputs, Reading()))
+    assert len(whole) > 2
+    assert all(chunk.size >= CHUNK_BYTES for chunk in whole[:-1])
+    for i, chunk in enumerate(whole):
+        assert list(chunks_of(inputs, Reading(), chunk.end)) == whole[i + 1 :]
+    assert whole[-1].end == Position(len(inputs))
+    assert whole[-1].consumed == sum(each.size for each in inputs if isinstance(each, Input))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_text("Other", encoding="utf-8"),
+        lambda path: path.rename(path.with_name("z.txt")),
+        lambda path: os.utime(path, ns=(1, 1)),
+    ],
+)
+def test_a_fingerprint_tells_other_inputs(folder, change):
+    before = fingerprint(find([str(folder)], ignore))
+    assert fingerprint(find([str(folder)], ignore)) == before
+    change(folder / "b.txt")
+    assert fingerprint(find([str(folder)], ignore)) != before
+
+
+def test_workers_give_the_same_bytes_in_the_same_order(tmp_path):
+    jsonl(tmp_path / "a.jsonl", 9_000)
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write("{broken\n")
+    jsonl(tmp_path / "b.jsonl", 3, 9_000)
+    outputs = []
+    for jobs in (1, 2):
+        out, errors = tmp_path / f"{jobs}.out", tmp_path / f"{jobs}.err"
+        tally = label_all(
+            plan(tmp_path / "a.jsonl", tmp_path / "b.jsonl", jobs=jobs, output=out, errors=errors), Told(), None
+        )
+        assert (tally.labelled, tally.failed) == (9_003, 1)
+        outputs.append((out.read_bytes(), errors.read_bytes()))
+    assert outputs[0] == outputs[1]
+    ids = [json.loads(line)["id"] for line in outputs[0][0].splitlines()]
+    assert ids == [f"page-{i}" for i in range(9_003)]
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_word(tmp_path, monkeypatch):
+    path = jsonl(tmp_path / "a.jsonl", 9_000)
+    monkeypatch.setattr(pool_module, "_start", os._exit)
+    monkeypatch.setattr(pool_module, "_work", os.getpid)
+    with pytest.raises(WorkerError, match="fewer --jobs"):
+        label_all(plan(path, jobs=2, output=tmp_path / "out.jsonl"), Told(), None)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_names_of_odd_signs_are_read_and_reported_on_one_line(tmp_path):
+    odd = ["a b", "line\nend", "caf\udce9", "[1]*?", "-", "日本"]
+    for name in odd:
+        Path(tmp_path, f"{name}.txt").write_text(f"About {odd.index(name)}", encoding="utf-8")
+    records, told = label(*(f"{tmp_path}/{name}.txt" for name in odd), f"{tmp_path}/none\n.txt")
+    assert texts(records) == [f"About {i}" for i in range(len(odd))]
+    assert records[1]["id"] == f"{tmp_path}/line\nend.txt"
+    assert str(told.failures[0]) == f"{tmp_path}/none\\n.txt: no such file or folder; check the name"
+
+
+def test_a_tally_can_be_written_down():
+    tally = Tally(labelled=3, failed=2, skipped=1, characters=16, bytes=20)
+    tally.paragraphs.update(promo=2, editorial=1)
+    assert Tally.of(json.loads(json.dumps(tally.as_dict()))) == tally
+    assert str(tally) == (
+        "5 pages: 3 labelled, 2 failed, 1 records skipped that are no pages; 3 paragraphs:"
+        " 1 editorial, 2 promo, 0 related-links, 0 boilerplate"
+    )
 
 
 def test_a_failure_says_where():
@@ -167,65 +265,8 @@ def test_a_failure_says_where():
     assert json.loads(failure.as_json()) == {"file": "pages.jsonl", "record": 3, "reason": "not JSON"}
 
 
-def test_a_file_name_that_is_not_utf8_can_be_reported(tmp_path):
-    failure = Failure(os.fsdecode(b"caf\xe9.txt"), None, "no such file")
-    with whole_file(tmp_path / "errors.jsonl") as file:
-        file.write(failure.as_json())
-    assert json.loads((tmp_path / "errors.jsonl").read_text(encoding="utf-8"))["file"] == "caf\udce9.txt"
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "out.txt"
-
-    def interrupted():
-        with whole_file(target) as file:
-            file.write("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        interrupted()
-    assert list(tmp_path.iterdir()) == []
-    with whole_file(target) as file:
-        file.write("whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
-    assert target.read_text() == "whole"
-
-
-def test_a_link_is_written_through(tmp_path):
-    target, link = tmp_path / "folder" / "out.txt", tmp_path / "link.txt"
-    target.parent.mkdir()
-    link.symlink_to(target)
-    with whole_file(link) as file:
-        file.write("whole")
-    assert link.is_symlink()
-    assert target.read_text() == "whole"
-
-
-def test_a_pipe_stays_one(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    read_there: list[str] = []
-    reader = threading.Thread(target=lambda: read_there.append(pipe.read_text()), daemon=True)
-    reader.start()
-    with whole_file(pipe) as file:
-        file.write("whole")
-    assert pipe.is_fifo()
-    reader.join(timeout=10)
-    assert read_there == ["whole"]
-
-
-def test_nobody_elses_files_are_touched(tmp_path):
-    (tmp_path / "out.txt.partial").write_text("mine")
-    target = tmp_path / "out.txt"
-    with whole_file(target) as first, whole_file(target) as second:
-        first.write("first")
-        second.write("second")
-    assert target.read_text() == "first"
-    assert (tmp_path / "out.txt.partial").read_text() == "mine"
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_text_that_utf8_cannot_hold_is_written_escaped(tmp_path):
-    with whole_file(tmp_path / "out.txt") as file:
-        file.write("\ud83d")
-    assert (tmp_path / "out.txt").read_bytes() == rb"\ud83d"
+def test_tsv_has_a_line_a_paragraph(tmp_path):
+    (tmp_path / "a.html").write_text(HTML)
+    out = tmp_path / "out.tsv"
+    tally = label_all(plan(tmp_path / "a.html", writing=Writing("tsv"), output=out), Told(), None)
+    assert len(out.read_text(encoding="utf-8").splitlines()) == tally.paragraphs.total() == 2

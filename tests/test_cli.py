@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import pytest
 
 from detector import Label, __version__
 from detector.cli import main
+from tests.corpus import response
 
 DATA = Path(__file__).parent.parent / "data" / "pages"
 PAGE = "en-drumsallagh-bus"
@@ -281,3 +283,131 @@ def test_line_ends_are_not_translated(monkeypatch):
         main()
     sys.stdout.flush()
     assert written.getvalue() == __version__.encode() + b"\n"
+
+
+def test_formats_go_by_suffix(page, tmp_path):
+    for name, start in (
+        ("a.tsv", str(page).encode()),
+        ("b.jsonl", b'{"id"'),
+        ("c.parquet", b"PAR1"),
+        ("d.jsonl.gz", b"\x1f\x8b"),
+    ):
+        run("label", page, "-o", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    out = tmp_path / "e.tsv"
+    run("label", page, "-o", out, "--output-format", "jsonl")
+    assert json.loads(out.read_text(encoding="utf-8"))["id"] == str(page)
+    run("clean", page, "-o", tmp_path / "f.jsonl")
+    run("clean", page, "-o", tmp_path / "g.txt.gz")
+    assert json.loads((tmp_path / "f.jsonl").read_text(encoding="utf-8"))["text"] + "\n" == run("clean", page).stdout
+    assert gzip.decompress((tmp_path / "g.txt.gz").read_bytes()).decode() == run("clean", page).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output-format", "parquet"], "name it with -o"),
+        (["-o", "out.parquet.gz"], "name it with -o"),
+        (["-o", "s3://bucket/out.jsonl"], "remote"),
+        (["--output-format", "dolma"], "JSON Lines"),
+        (["--jobs", "-1"], "--jobs"),
+        (["--max-page-bytes", "0"], "--max-page-bytes"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(page, options, message):
+    assert message in run("label", page, *options, code=2).stderr
+
+
+def test_dolma_attributes_are_written(tmp_path):
+    path = tmp_path / "0000.json.gz"
+    path.write_bytes(gzip.compress(b'{"id": "a", "text": "The council met on Tuesday."}\n'))
+    out = tmp_path / "attributes.json.gz"
+    run("label", path, "--output-format", "dolma", "-o", out)
+    assert json.loads(gzip.decompress(out.read_bytes()))["id"] == "a"
+    assert "--html-field" in run("label", path, "--output-format", "dolma", "--html-field", "h", code=2).stderr
+
+
+def test_an_output_that_is_there_is_kept(page, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine")
+    ran = run("label", page, "-o", out, code=1)
+    assert ran.stderr == f"detector: {out} is there: --overwrite replaces it, or give another name\n"
+    assert out.read_text() == "mine"
+    run("label", page, "-o", out, "--overwrite")
+    assert "is whole: nothing to do" in run("label", page, "-o", out, "--resume").stderr
+    assert "name it with -o" in run("label", page, "--resume", code=1).stderr
+
+
+def test_the_log_is_json_lines_for_machines(page, tmp_path):
+    (tmp_path / "cut.txt").write_bytes(b"The council met on Tuesday evening.\xe2\x80")
+    ran = run("label", page, "none.txt", tmp_path / "cut.txt", "--json-log", code=1)
+    log = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [entry["event"] for entry in log] == ["failure", "note", "summary"]
+    assert (log[0]["file"], log[0]["record"]) == ("none.txt", None)
+    assert (log[2]["pages"], log[2]["labelled"], log[2]["failed"]) == (3, 2, 1)
+    ran = run("label", page, "-o", tmp_path / "no" / "where", "--json-log", code=1)
+    (entry,) = map(json.loads, ran.stderr.splitlines())
+    assert (entry["event"], "No such file" in entry["message"]) == ("error", True)
+
+
+def test_a_page_that_is_too_long_is_named(page):
+    ran = run("label", page, "--max-page-bytes", "100", code=1)
+    assert f"{page}: more than 100 bytes; raise --max-page-bytes" in ran.stderr
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path):
+    (tmp_path / "a.parquet").touch()
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    for name in ("fastwarc", "pyarrow"):
+        (blocked / f"{name}.py").write_text(f"raise ImportError(name={name!r})")
+    (tmp_path / "a.txt").write_text("One")
+    (tmp_path / "b.warc").write_bytes(response(b"<p>Two"))
+    environment = os.environ | {"PYTHONPATH": str(blocked)}
+    command = [sys.executable, "-m", "detector.cli", "label", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ran.returncode == 1
+    assert "a.parquet: Parquet needs pyarrow: pip install 'banner-detector[parquet]'" in ran.stderr
+    assert "b.warc: WARC needs fastwarc: pip install 'banner-detector[warc]'" in ran.stderr
+    assert json.loads(ran.stdout)["text"] == "One"
+
+
+TEN_FAULTS = (
+    b"{broken\n",
+    b"[1]\n",
+    b'"text"\n',
+    b'{"id": 1}\n',
+    b'{"text": null}\n',
+    b'{"text": 5}\n',
+    b'{"text": "caf\xe9"}\n',
+    b'{"text": "a", "x": NaN}\n',
+    b'{"text": "cut off\n',
+    b'{"text": "' + b"x" * 5_000 + b'"}\n',
+)
+
+
+def test_ten_faults_each_cost_their_record_alone(tmp_path):
+    path, lane, out = tmp_path / "in.jsonl", tmp_path / "errors.jsonl", tmp_path / "out.jsonl"
+    with path.open("wb") as file:
+        for i in range(1_000):
+            file.write(TEN_FAULTS[i // 10 % 10] if i % 10 == 5 else b'{"text": "Number %d of the street."}\n' % i)
+    ran = run("label", path, "-o", out, "--errors", lane, "--max-page-bytes", 4_000, code=1)
+    assert "1,000 pages: 900 labelled, 100 failed" in ran.stderr
+    failures = [json.loads(line) for line in lane.read_text(encoding="utf-8").splitlines()]
+    assert [failure["record"] for failure in failures] == list(range(6, 1_000, 10))
+    reasons = [failure["reason"].split("(")[0] for failure in failures]
+    assert reasons[:10] * 10 == reasons
+    expected = (
+        "not JSON",
+        "a JSON list",
+        "a JSON str",
+        "no text",
+        "no text",
+        "no text",
+        "byte 13",
+        "NaN is",
+        "not JSON",
+    )
+    assert [reason.startswith(start) for reason, start in zip(reasons, expected, strict=False)] == [True] * 9
+    assert "--max-page-bytes" in reasons[9]
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 900

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.formats import RecordError
-from detector.formats.jsonl import Fields, cleaned_record, dump, labelled_record, parse, tsv_lines
+from detector.formats.jsonl import Fields, cleaned_record, dump, labelled_line, labelled_record, parse, tsv_lines
 from detector.formats.text import decode
 
 FRENCH = "Le café naïve est ouvert à l’été — “bienvenue” à Zürich. " * 5
@@ -101,6 +101,19 @@ def test_numbers_that_json_cannot_hold_are_refused(number):
         parse(f'{{"text": "One", "x": [{number}]}}'.encode(), Fields(), "file:1")
     with pytest.raises(ValueError, match="JSON"):
         dump({"x": float(number)})
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"text": 'One "two"\n\nThree', "id": "a", "x": [1.5, {"y": None}]},
+        {"text": "", "url": "http://a.example/"},
+        {"text": "One", "id": 5, "model": "gpt"},
+    ],
+)
+def test_a_line_is_the_record(read):
+    page = labelled(read)
+    assert labelled_line(page, "m") == dump(labelled_record(page, "m"))
 
 
 def test_json_lines_are_utf8():

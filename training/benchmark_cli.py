@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from detector import Detector
-from detector.batch import whole_file
+from detector.files import whole_file
 from detector.html import decode_html
 from training import extraction
 from training.benchmarks import after as after_extractor
 from training.benchmarks.contenders import contenders, installed, trafilatura
+from training.benchmarks.scale import SIZES, overhead, scale
 from training.benchmarks.speed import html_speed, text_speed
 from training.corpus import DATA, CorpusError, Document, read_html, read_own_pages, read_pages
 
@@ -59,6 +61,18 @@ def _progress(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
 
     console = Console(stderr=True)
     return track(items, what, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+@app.command("scale", epilog="Example:  python -m training benchmark scale --megabytes 10 --megabytes 100")
+def scale_command(
+    megabytes: Annotated[
+        list[int] | None,
+        typer.Option("--megabytes", min=1, help=f"Size of the input, repeatable; {SIZES} if none. Minutes a hundred."),
+    ] = None,
+) -> None:
+    """Measure whole runs over made corpora: 1 and 2 workers, peak memory, what the engine costs beside labelling."""
+    for line in chain(overhead(), scale(megabytes or SIZES)):
+        typer.echo(line)
 
 
 @app.command(

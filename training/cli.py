@@ -16,8 +16,7 @@ import numpy as np
 import typer
 
 from detector import Detector, ModelError
-from detector.batch import whole_file
-from detector.files import write_whole
+from detector.files import whole_file, write_whole
 from training import alignment, baselines, benchmark_cli, vectors
 from training.card import make_card
 from training.corpus import (

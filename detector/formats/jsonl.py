@@ -8,23 +8,72 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from detector.formats import RecordError
-from detector.html import parse_html
+import numpy as np
+
+from detector.formats import PIECE_BYTES, Broken, Piece, RecordError, too_long
+from detector.formats import Fields as Fields
+from detector.labels import LABELS
 from detector.page import Page
 from detector.segment import segment
+from detector.sources import Source
 
-_OWN = ("id", "url", "text", "paragraphs", "model", "input")
+OWN = ("id", "url", "text", "paragraphs", "model", "input")
 """Fields that a record that is written has of its own."""
+_WRITTEN = ("id", "url", "text", "paragraphs", "model")
+_LABELS = tuple(label.value for label in LABELS)
+_PARAGRAPH = '{"start": %d, "end": %d, "label": "%s", "confidence": %r}'
 
 
 @dataclass(frozen=True)
-class Fields:
-    """Names of the fields that hold a record's text, id and URL, and its HTML if that is to be read instead."""
+class JsonLines:
+    """A file with an object a line; a blank line is no record but has a number."""
 
-    text: str = "text"
-    id: str = "id"
-    url: str = "url"
-    html: str | None = None
+    names: Fields
+
+    def cut(self, file: Source, limit: int) -> Iterator[Piece | Broken]:
+        """Runs of whole lines; a line of more than ``limit`` bytes is passed over without holding it."""
+        number, rest = 1, bytearray()
+        while block := file.read(PIECE_BYTES):
+            end = block.rfind(b"\n") + 1
+            if end:
+                lines = bytes(rest) + block[:end]
+                count = lines.count(b"\n")
+                yield Piece(number, count, lines)
+                number, rest = number + count, bytearray()
+            rest += block[end:]
+            if len(rest) > limit:
+                yield Broken(number, too_long("a line of more", limit))
+                number, rest = number + 1, bytearray(_after_line(file))
+        if rest:
+            yield Piece(number, 1, bytes(rest))
+
+    def pages(self, path: str, piece: Piece, limit: int) -> Iterator[Page | Broken]:
+        """A page a line."""
+        assert piece.first is not None
+        # Not splitlines(), which ends lines at a carriage return too.
+        for number, line in enumerate(piece.data.removesuffix(b"\n").split(b"\n"), piece.first):
+            if len(line) > limit:
+                yield Broken(number, too_long("a line of more", limit))
+            elif line.strip():
+                yield self._page(path, number, line)
+
+    def _page(self, path: str, number: int, line: bytes) -> Page | Broken:
+        name = None
+        try:
+            record = load(line)
+            name = record.get(self.names.id)
+            return read_record(record, self.names, f"{path}:{number}")
+        except RecordError as error:
+            return Broken(number, str(error), name)
+
+
+def _after_line(file: Source) -> bytes:
+    """What has been read of the next line when the end of this one is found."""
+    while block := file.read(PIECE_BYTES):
+        _, newline, rest = block.partition(b"\n")
+        if newline:
+            return rest
+    return b""
 
 
 def parse(line: bytes, names: Fields, place: str) -> Page:
@@ -42,10 +91,12 @@ def read_record(record: dict[str, Any], names: Fields, place: str | None) -> Pag
     if names.html is None:
         page = segment(_text(record.pop(names.text, None), names.text, "text", record))
     else:
+        from detector.html import parse_html  # text needs no HTML parser
+
         page = parse_html(_text(record.get(names.html), names.html, "html", record))
     named = {"id": record.pop(names.id, None), "url": record.pop(names.url, None)}
     typed = {name: value for name, value in named.items() if not isinstance(value, str | None)}
-    clashing = {name: record.pop(name) for name in _OWN if name in record}
+    clashing = {name: record.pop(name) for name in OWN if name in record}
     fields = {**typed, **record, **({"input": clashing} if clashing else {})}
     return page.with_record(_name(named["id"], place), _name(named["url"], None), fields)
 
@@ -85,14 +136,37 @@ def _name(value: object, otherwise: str | None) -> str | None:
     return otherwise if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
+def spans(page: Page) -> Iterator[tuple[int, int, str, float]]:
+    """Start, end, label and confidence, to four digits, of a labelled page's paragraphs."""
+    if page.scores is None:
+        raise ValueError("this page has no labels yet: pass its text to Detector.label()")
+    labels = [_LABELS[column] for column in page.scores.argmax(axis=1).tolist()]
+    confidences = page.scores.max(axis=1, initial=0).astype(np.float64).round(4).tolist()
+    return zip(page.starts.tolist(), page.ends.tolist(), labels, confidences, strict=True)
+
+
 def labelled_record(page: Page, model: str) -> dict[str, Any]:
     """A labelled page as it is written: id, url, text, paragraphs, model, and the fields that passed through."""
     paragraphs = [
-        {"start": p.start, "end": p.end, "label": p.label, "confidence": round(p.confidence or 0.0, 4)}
-        for p in page.paragraphs
+        {"start": start, "end": end, "label": label, "confidence": confidence}
+        for start, end, label, confidence in spans(page)
     ]
     own = {"id": page.id, "url": page.url, "text": page.text, "paragraphs": paragraphs, "model": model}
     return {**own, **page.fields}
+
+
+def labelled_line(page: Page, model: str) -> str:
+    """:func:`labelled_record` as a line, in half the time. Lone surrogates are left as they are."""
+    if not page.fields.keys().isdisjoint(_WRITTEN):
+        return _line(labelled_record(page, model))
+    paragraphs = ", ".join(map(_PARAGRAPH.__mod__, spans(page)))
+    before = _line({"id": page.id, "url": page.url, "text": page.text})
+    after = _line({"model": model, **page.fields})
+    return f'{before[:-2]}, "paragraphs": [{paragraphs}], {after[1:]}'
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def cleaned_record(page: Page, text: str, model: str) -> dict[str, Any]:
@@ -102,19 +176,19 @@ def cleaned_record(page: Page, text: str, model: str) -> dict[str, Any]:
 
 def dump(record: dict[str, Any]) -> str:
     """A record as one line. Lone surrogates, which no UTF-8 file can hold, are escaped."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    line = _line(record)
     try:
         line.encode("utf-8")
     except UnicodeEncodeError:
-        line = json.dumps(record, allow_nan=False)
-    return line + "\n"
+        line = json.dumps(record, allow_nan=False) + "\n"
+    return line
 
 
 def tsv_lines(page: Page) -> Iterator[str]:
     """A labelled page as tab-separated lines: id, start, end, label, confidence, text; id and text on one line."""
     name = _flat(page.id or "")
-    for p in page.paragraphs:
-        yield f"{name}\t{p.start}\t{p.end}\t{p.label}\t{p.confidence or 0:.4f}\t{_flat(p.text)}\n"
+    for start, end, label, confidence in spans(page):
+        yield f"{name}\t{start}\t{end}\t{label}\t{confidence:.4f}\t{_flat(page.text[start:end])}\n"
 
 
 def _flat(text: str) -> str:

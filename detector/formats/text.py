@@ -1,13 +1,17 @@
-"""Plain text: bytes to ``str``, whatever the encoding."""
+"""Files that are one page: plain text, whatever its encoding, and HTML."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from detector.encodings import detect
-from detector.formats import RecordError
+from detector.formats import Broken, Note, Piece, RecordError, too_long
+from detector.page import Page
+from detector.segment import segment
+from detector.sources import Source
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,6 +24,44 @@ _ASCII = bytes(range(0x80))
 _BAD_SHARE = 0.2
 """Of the bytes beyond ASCII that may be wrong in UTF-8; in every other encoding that is in use, most are."""
 _HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class WholeFile:
+    """A file that is one page; ``html`` is ``None`` where its first bytes tell text from HTML; with ``markdown``, HTML is
+    read so that it can be written as Markdown.
+    """
+
+    html: bool | None = None
+    markdown: bool = False
+
+    def cut(self, file: Source, limit: int) -> Iterator[Piece | Broken]:
+        """The file as one piece."""
+        data = file.read(limit + 1)
+        yield Broken(None, too_long("more", limit)) if len(data) > limit else Piece(None, 1, data)
+
+    def pages(self, path: str, piece: Piece, limit: int) -> Iterator[Page | Broken | Note]:
+        """The page, named by its path."""
+        notes: list[Note] = []
+        try:
+            page = self._page(piece.data, lambda message: notes.append(Note(message)))
+        except RecordError as error:
+            yield Broken(None, str(error))
+        else:
+            yield from notes
+            yield page.with_record(path, None, {})
+
+    def _page(self, data: bytes, warn: Callable[[str], None]) -> Page:
+        if self.html or (self.html is None and looks_like_html(data)):
+            # Text needs no HTML parser.
+            if self.markdown:
+                from detector.markdown import parse_markdown
+
+                return parse_markdown(data)
+            from detector.html import parse_html
+
+            return parse_html(data)
+        return segment(decode(data, warn))
 
 
 def looks_like_html(data: bytes) -> bool:

@@ -129,7 +129,10 @@ def at_most_one_page(paths: Sequence[str], input_format: str) -> bool:
 
 
 def format_of(path: str, input_format: str, names: Fields, markdown: bool = False) -> Format:
-    """What reads the file at ``path``, with ``markdown`` so that HTML can be written as that; raises :class:`~detector.extras.MissingExtraError` if that is not installed."""
+    """What reads the file at ``path``, with ``markdown`` so that HTML can be written as that.
+
+    Raises :class:`~detector.extras.MissingExtraError` if that is not installed.
+    """
     match format_name(path, input_format):
         case "jsonl":
             from detector.formats.jsonl import JsonLines

@@ -28,8 +28,8 @@ _HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype
 
 @dataclass(frozen=True)
 class WholeFile:
-    """A file that is one page; ``html`` is ``None`` where its first bytes tell text from HTML; with ``markdown``, HTML is
-    read so that it can be written as Markdown.
+    """A file that is one page; ``html`` is ``None`` where its first bytes tell text from HTML. With ``markdown``, HTML
+    is read so that it can be written as that.
     """
 
     html: bool | None = None

@@ -1,1 +1,1 @@
-"""Tests with what pip alone does not bring: a browser, Java, engines of a gigabyte. ``pytest tests/system`` runs them."""
+"""What pip alone does not bring: a browser, Java, engines of a gigabyte. ``pytest tests/system`` runs these tests."""

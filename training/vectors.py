@@ -118,7 +118,7 @@ def _chosen(buckets: NDArray[np.int32], shared: NDArray[np.int64]) -> NDArray[np
     ranked = buckets[order]
     first = order[np.append(True, ranked[1:] != ranked[:-1]) & (ranked != NO_BUCKET)]
     chosen = first[np.argsort(-shared[first], kind="stable")[:MOST]]
-    return chosen[np.argsort(buckets[chosen])]
+    return np.asarray(chosen[np.argsort(buckets[chosen])], dtype=np.int64)
 
 
 def _reduced(vectors: Floats, shared: NDArray[np.int64]) -> Floats:

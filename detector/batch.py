@@ -178,9 +178,9 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-def label(detector: Detector, pages: Iterable[Page], tally: Tally) -> Iterator[Page]:
+def label(detector: Detector, pages: Iterable[Page], tally: Tally, *, site_memory: bool = False) -> Iterator[Page]:
     """Labelled pages, in order, counted as they pass."""
-    for page in detector.label_stream(pages):
+    for page in detector.label_stream(pages, site_memory=site_memory):
         tally.add(page)
         yield page
 

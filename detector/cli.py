@@ -99,6 +99,10 @@ MinConfidence = Annotated[
 ]
 Recall = Annotated[bool, typer.Option("--recall", help="Lose as little as possible: keep what may be editorial.")]
 Precision = Annotated[bool, typer.Option("--precision", help="Let as little junk through as possible.")]
+SiteMemoryOption = Annotated[
+    bool,
+    typer.Option("--site-memory", help="Learn from what a host's pages repeat, as they pass; records with a URL only."),
+]
 OnePage = Annotated[str, typer.Argument(metavar="PAGE", help="A file of text or HTML, or -.")]
 
 
@@ -135,13 +139,14 @@ def label_command(
     url_field: UrlField = "url",
     model: ModelFolder = None,
     errors: Errors = None,
+    site_memory: SiteMemoryOption = False,
 ) -> None:
     """Label every paragraph of every page."""
     if output_format is LabelOutput.AUTO:
         on_terminal = output is None and sys.stdout.isatty()
         output_format = LabelOutput.TABLE if on_terminal else LabelOutput.JSONL
     names = jsonl.Fields(text_field, id_field, url_field, html_field)
-    with _Run(paths, input_format, names, model, output, errors) as run:
+    with _Run(paths, input_format, names, model, output, errors, site_memory) as run:
         write = _label_writer(output_format, run)
         for page in run.pages():
             write(page)
@@ -186,6 +191,7 @@ def clean_command(
     url_field: UrlField = "url",
     model: ModelFolder = None,
     errors: Errors = None,
+    site_memory: SiteMemoryOption = False,
 ) -> None:
     """Write the same pages with only what is kept."""
     from detector.markdown import MarkdownPage, parse_markdown
@@ -194,7 +200,7 @@ def clean_command(
     preset = _preset(labels, min_confidence, recall, precision)
     as_text = _as_text(output_format, paths, input_format)
     names = jsonl.Fields(text_field, id_field, url_field, html_field)
-    with _Run(paths, input_format, names, model, output, errors) as run:
+    with _Run(paths, input_format, names, model, output, errors, site_memory) as run:
         for page in run.pages(parse_markdown if output_format is CleanOutput.MARKDOWN else parse_html):
             mask = run.detector.keep_mask(page, labels, preset=preset, min_confidence=min_confidence)
             text = page.keep_markdown_where(mask) if isinstance(page, MarkdownPage) else page.keep_where(mask)
@@ -325,10 +331,12 @@ class _Run:
         model: Path | None,
         output: Path | None,
         errors: Path | None,
+        site_memory: bool = False,
     ) -> None:
         if output and errors and output.resolve() == errors.resolve():
             raise typer.BadParameter("--output and --errors must be two files")
         self.paths, self.input_format, self.names = paths, input_format, names
+        self.site_memory = site_memory
         self.detector = Detector.load(model)
         self.tally = Tally()
         self._output, self._errors = output, errors
@@ -359,7 +367,7 @@ class _Run:
     def pages(self, parse_page: Callable[[bytes], Page] = parse_html) -> Iterator[Page]:
         """The labelled pages, with a progress line on a terminal when the output goes elsewhere."""
         pages = read(self.paths, self.input_format.value, self.names, self.fail, self.warn, parse_page)
-        labelled = label(self.detector, pages, self.tally)
+        labelled = label(self.detector, pages, self.tally, site_memory=self.site_memory)
         if self._output is None or not sys.stderr.isatty():
             yield from labelled
             return

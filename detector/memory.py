@@ -185,8 +185,8 @@ class _Site:
         if not known.any():
             return reading.page
         at, rows = at[known], reading.rows[known]
-        counts = self.counts[at]
-        logs = (reading.logs[known] + self.sums[at] / counts[:, None].astype(np.float32)) / 2
+        means = self.sums[at] / self.counts[at, None]
+        logs = np.asarray((reading.logs[known] + means) / 2, dtype=np.float32)
         logs[:, _EDITORIAL] -= self._against(at) * (reading.lengths[known] >= _LONG)
         assert reading.page.scores is not None
         scores = reading.page.scores.copy()

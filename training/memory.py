@@ -57,6 +57,31 @@ def under_two_addresses(documents: Sequence[Document]) -> list[Document]:
     return [page for document in documents for page in (document, replace(document, url=f"{document.url}/print"))]
 
 
+def quoted(documents: Sequence[Document]) -> list[Document]:
+    """Each page, with the longest editorial lines of the two before it on its site after its own first one: background
+    that is told again in three articles.
+    """
+    pages = []
+    for number, document in enumerate(documents):
+        before = [page for page in documents[max(number - 2, 0) : number] if _frame(page) == _frame(document)]
+        for other in before:
+            lines = zip(other.texts(), other.labels, strict=True)
+            document = _with_line(document, max((text for text, label in lines if label == "E"), key=len))
+        pages.append(document)
+    return pages
+
+
+def _frame(document: Document) -> str:
+    return document.id.partition("+")[0]
+
+
+def _with_line(document: Document, line: str) -> Document:
+    first = document.labels.index("E")
+    end = document.lines()[first][1]
+    text = f"{document.text[:end]}\n\n{line}{document.text[end:]}"
+    return replace(document, text=text, labels=document.labels[:first] + "E" + document.labels[first:])
+
+
 def _site(frame: Document, articles: Sequence[Document]) -> Iterator[Document]:
     others = [article for article in articles if article.group != frame.group]
     for article in others[:_ARTICLES]:
@@ -131,3 +156,4 @@ def sets(corpus: Path) -> Iterator[tuple[str, list[Document], Path | None]]:
     yield "dev, hosts with several pages, from HTML", shared, corpus
     yield "made sites: one page's furniture around others' articles", made, None
     yield "the same, each page under two addresses", under_two_addresses(made), None
+    yield "the same, a paragraph of each article told again in two more", quoted(made), None

@@ -37,7 +37,6 @@ well, and it must not count twice."""
 _PATIENCE = 200
 """Pages for which a paragraph that was seen twice is remembered longer than one seen once."""
 _LEAST = 1e-6
-_LONGEST = 2_000
 
 
 class SiteMemory:
@@ -86,7 +85,7 @@ class SiteMemory:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A labelled page, its host, and the k paragraphs that stand once on it: ``keys`` (k, ascending) hash their words,
+    """A labelled page, its host, and the k paragraphs that stand once on it: ``keys`` (k, ascending) hash their texts,
     ``rows`` (k) are their numbers on the page, ``lengths`` (k) their characters, ``logs`` (k, 4) the logs of their
     scores.
     """
@@ -103,7 +102,7 @@ class _Reading:
         if page.scores is None:
             raise ValueError("this page has no labels yet: pass it to Detector.label_pages()")
         host = _host(page.url)
-        hashed = np.array(_hashes(page) if host else [], dtype=np.uint64)
+        hashed = _hashes(page) if host else np.zeros(0, dtype=np.uint64)
         keys, rows, counts = np.unique(hashed, return_index=True, return_counts=True)
         keys, rows = keys[counts == 1], rows[counts == 1]
         lengths = (page.ends - page.starts)[rows]
@@ -119,14 +118,11 @@ def _host(url: str | None) -> str:
     return host.removeprefix("www.")
 
 
-def _hashes(page: Page) -> list[int]:
-    """A number for each paragraph: that of its words, whatever their case and the white space between them."""
+def _hashes(page: Page) -> NDArray[np.uint64]:
+    """A number (n) for each paragraph: a hash of its text. A host writes what it repeats alike each time."""
     spans = zip(page.starts.tolist(), page.ends.tolist(), strict=True)
-    texts = (" ".join(page.text[start : min(end, start + _LONGEST)].split()).casefold() for start, end in spans)
-    return [
-        int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-        for text in texts
-    ]
+    texts = (page.text[start:end].encode("utf-8", "surrogatepass") for start, end in spans)
+    return np.frombuffer(b"".join(blake2b(text, digest_size=8).digest() for text in texts), dtype="<u8")
 
 
 class _Site:

@@ -84,12 +84,6 @@ def test_readings_of_one_paragraph_steady_each_other():
     assert all(page.labels[-1] is Label.PROMO for page in seen)
 
 
-def test_case_and_white_space_make_no_other_paragraph():
-    versions = [LETTER, LETTER.upper(), LETTER.replace(" ", "  ")]
-    pages = [page(f"https://paper.example/{n}", *article(n), (versions[n % 3], 0.8)) for n in range(9)]
-    assert all(seen.labels[-1] is Label.PROMO for seen in SiteMemory().update(pages))
-
-
 @pytest.mark.parametrize("address", [None, "", "no address", "http://[broken"])
 def test_pages_without_a_host_are_left_as_they_are(address):
     pages = [page(address, *article(n), (LETTER, 0.9)) for n in range(10)]

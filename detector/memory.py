@@ -2,8 +2,8 @@
 
 A paragraph that stands on several pages of a host is read once on each; what the readings say together is steadier than
 each alone. And a long one that stands beside several different articles belongs to none of them, however editorial it
-sounds: a donation letter, a description of the publisher. Nothing is concluded from two pages, which may be one article
-under two addresses.
+sounds: a donation letter, a description of the publisher. Nothing is concluded from two or three, which may be one
+article under two addresses, or a story whose background is told again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _SHARED = 0.5
 """Pages that share this much of their editorial characters are one article."""
 _LONG = 40
 """Characters from which a paragraph is more than a heading or the name of a field, which articles share, too."""
-_SEVERAL, _OFTEN = 3, 0.05
+_SEVERAL, _OFTEN = 4, 0.1
 """Articles, and share of those since it was first seen, from which a long paragraph counts as repeated: a story's
-background is told again in a dozen of a host's thousands of articles."""
+background is told again in some of a host's articles."""
 _STRENGTH = 2.0
 """Log-odds against editorial are this much times log(articles - 1). In the labelled corpus, long paragraphs on three or
 more of a host's pages are editorial less often than others by 3.5 to 5.6 (log-odds). Their words tell much of that as

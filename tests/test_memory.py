@@ -49,9 +49,10 @@ def test_the_more_articles_the_less_editorial():
     assert seen[0] == pytest.approx(0.9)
 
 
-def test_what_two_pages_share_stays_as_editorial_as_it_was_read():
-    pages = SiteMemory().update(site(2, (LETTER, 0.6)))
-    assert [editorial(seen, LETTER) for seen in pages] == pytest.approx([0.6, 0.6])
+@pytest.mark.parametrize("pages", [2, 3])
+def test_what_two_or_three_pages_share_stays_as_editorial_as_it_was_read(pages):
+    seen = SiteMemory().update(site(pages, (LETTER, 0.6)))
+    assert [editorial(page, LETTER) for page in seen] == pytest.approx([0.6] * pages)
 
 
 @pytest.mark.parametrize("changed", [0, 1])

@@ -25,6 +25,8 @@ WAYS = ("each page alone", "one pass", "two passes")
 _ARTICLES = 12
 """Articles that a made site has at most."""
 _FEWEST = 4
+_AGAIN = 4
+"""Articles in which a paragraph is quoted."""
 _SHORTEST = 5
 """Editorial lines that an article has at least."""
 
@@ -58,12 +60,12 @@ def under_two_addresses(documents: Sequence[Document]) -> list[Document]:
 
 
 def quoted(documents: Sequence[Document]) -> list[Document]:
-    """Each page, with the longest editorial lines of the two before it on its site after its own first one: background
-    that is told again in three articles.
+    """Each page, with the longest editorial lines of the four before it on its site after its own first one: background
+    that is told in five articles. What may be lost by site memory is lost here.
     """
     pages = []
     for number, document in enumerate(documents):
-        before = [page for page in documents[max(number - 2, 0) : number] if _frame(page) == _frame(document)]
+        before = [page for page in documents[max(number - _AGAIN, 0) : number] if _frame(page) == _frame(document)]
         for other in before:
             lines = zip(other.texts(), other.labels, strict=True)
             document = _with_line(document, max((text for text, label in lines if label == "E"), key=len))
@@ -156,4 +158,4 @@ def sets(corpus: Path) -> Iterator[tuple[str, list[Document], Path | None]]:
     yield "dev, hosts with several pages, from HTML", shared, corpus
     yield "made sites: one page's furniture around others' articles", made, None
     yield "the same, each page under two addresses", under_two_addresses(made), None
-    yield "the same, a paragraph of each article told again in two more", quoted(made), None
+    yield "the same, a paragraph of each article told again in four more", quoted(made), None

@@ -27,7 +27,7 @@ def test_made_sites_are_one_pages_furniture_around_others_articles():
         assert frame.group != article.group
 
 
-def test_background_is_told_in_three_articles():
+def test_background_is_told_again():
     pages = made_sites([])[:3]
     assert [len(page.labels) for page in quoted(pages)] == [len(page.labels) + n for n, page in enumerate(pages)]
     assert all(len(page.lines()) == len(page.labels) for page in quoted(pages))

@@ -24,7 +24,8 @@ from detector.page import Page
 HOSTS, PARAGRAPHS = 1_000, 2_000
 _EDITORIAL = LABELS.index(Label.EDITORIAL)
 _SHARED = 0.5
-"""Pages that share this much of their editorial characters are one article."""
+"""Pages that share this much of their editorial characters are one article. So nothing is learned of a letter that is
+longer than the articles beside it, if it was taken for editorial."""
 _LONG = 40
 """Characters from which a paragraph is more than a heading or the name of a field, which articles share, too."""
 _SEVERAL, _OFTEN = 4, 0.1

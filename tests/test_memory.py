@@ -114,6 +114,23 @@ def test_memory_is_bounded_and_the_host_seen_last_is_kept():
     assert kept == 2 * 20 * 36
 
 
+def test_the_host_seen_longest_ago_is_forgotten():
+    memory = SiteMemory(hosts=2)
+    for host in ("a.example", "b.example", "a.example", "c.example"):
+        memory.learn(site(20, (LETTER, 0.9), host=host))
+    seen = {host: editorial(memory.recall(site(1, (LETTER, 0.9), host=host))[0], LETTER) for host in memory._sites}
+    assert list(seen) == ["a.example", "c.example"]
+    assert max(seen.values()) < 0.1
+
+
+def test_what_was_seen_twice_outlasts_what_was_seen_once():
+    memory = SiteMemory(paragraphs=20)
+    pages = site(30, (LETTER, 0.9))
+    rare = [page if n < 2 or n > 27 else given for n, (page, given) in enumerate(zip(pages, site(30), strict=True))]
+    memory.learn(rare)
+    assert editorial(memory.recall(pages)[0], LETTER) < 0.7
+
+
 def test_recalling_teaches_nothing():
     memory = SiteMemory()
     memory.learn(site(3, (LETTER, 0.9)))

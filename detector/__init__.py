@@ -3,6 +3,7 @@
 from detector.detector import Detector, Preset
 from detector.explain import Explanation, Reason
 from detector.labels import Label
+from detector.memory import SiteMemory
 from detector.model import ModelError
 from detector.page import Page, Paragraph
 from detector.segment import segment
@@ -16,6 +17,7 @@ __all__ = [
     "Paragraph",
     "Preset",
     "Reason",
+    "SiteMemory",
     "segment",
 ]
 __version__ = "0.1.0"

@@ -138,12 +138,19 @@ class Corpus:
     max_page_bytes: Annotated[
         int, typer.Option("--max-page-bytes", min=1, help="Do not read a page that is longer, decompressed.")
     ] = MAX_PAGE_BYTES
+    site_memory: Annotated[
+        bool,
+        typer.Option(
+            "--site-memory",
+            help="Pages of one host, by URL, tell about one another, a megabyte at a time: sort them by host.",
+        ),
+    ] = False
     json_log: Annotated[bool, typer.Option("--json-log", help="Say all on standard error as JSON Lines.")] = False
 
     def run(self, paths: list[str], output_format: str, keep: Keep | None) -> None:
         """Go through ``paths``; exits with 1 if anything failed."""
         report = batch.Json() if self.json_log else batch.Plain(bar=bool(self.output), always=bool(self.output))
-        job = Job(self.model, self._reading(output_format), self._writing(output_format, keep))
+        job = Job(self.model, self._reading(output_format), self._writing(output_format, keep), self.site_memory)
         jobs = self.jobs or batch.cores()
         plan = Plan(paths, job, self.output, self.errors, jobs, self.resume, self.overwrite)
         with report.running() if isinstance(report, batch.Plain) else nullcontext():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector.explain import Evidence, Explanation
 from detector.labels import LABELS, Label
+from detector.memory import SiteMemory
 from detector.model import Model
 from detector.page import Page
 from detector.segment import segment
@@ -97,12 +98,22 @@ class Detector:
         mask = self.keep_mask(self.label_pages([page])[0], labels, preset=preset, min_confidence=min_confidence)
         return page.keep_markdown_where(mask)
 
-    def label_many(self, texts: Iterable[str]) -> Iterator[Page]:
-        """Label any number of plain texts, in order; memory holds one batch at a time."""
-        return self.label_stream(map(segment, texts))
+    def label_many(self, texts: Iterable[str | Page], *, site_memory: bool | SiteMemory = False) -> Iterator[Page]:
+        """Label any number of plain texts or segmented pages, in order; memory holds one batch at a time.
 
-    def label_stream(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Label any number of segmented pages, in order; memory holds one batch at a time."""
+        ``site_memory`` is that of :meth:`label_stream`: it needs pages that know their URL.
+        """
+        pages = (segment(text) if isinstance(text, str) else text for text in texts)
+        return self.label_stream(pages, site_memory=site_memory)
+
+    def label_stream(self, pages: Iterable[Page], *, site_memory: bool | SiteMemory = False) -> Iterator[Page]:
+        """Label any number of segmented pages, in order; memory holds one batch at a time.
+
+        With ``site_memory`` the pages of one host (by ``Page.url``) tell about one another. ``True`` learns as pages
+        pass: a page profits from those before it and those of its batch, so the first of a host least. For two passes
+        give what :meth:`learn_sites` made of the first: it is only read.
+        """
+        settle = _settling(site_memory)
         batch: list[Page] = []
         chars = 0
         for page in pages:
@@ -110,9 +121,16 @@ class Detector:
             chars += len(page.text)
             if chars >= BATCH_CHARS or len(batch) >= _BATCH_PAGES:
                 self.model.widen()
-                yield from self.label_pages(batch)
+                yield from settle(self.label_pages(batch))
                 batch, chars = [], 0
-        yield from self.label_pages(batch)
+        yield from settle(self.label_pages(batch))
+
+    def learn_sites(self, pages: Iterable[Page]) -> SiteMemory:
+        """What segmented pages tell about their hosts: the first of two passes; see :meth:`label_stream`."""
+        memory = SiteMemory()
+        for page in self.label_stream(pages):
+            memory.learn([page])
+        return memory
 
     def label_pages(self, pages: Sequence[Page]) -> list[Page]:
         """Label segmented pages at once. A page's labels do not depend on the others'."""
@@ -153,6 +171,13 @@ class Detector:
         evidence = Evidence.of(self.model, page)
         for index in indices:
             yield evidence.explain(index, most)
+
+
+def _settling(site_memory: bool | SiteMemory) -> Callable[[list[Page]], list[Page]]:
+    """What becomes of a batch of labelled pages."""
+    if isinstance(site_memory, SiteMemory):
+        return site_memory.recall
+    return SiteMemory().update if site_memory else lambda pages: pages
 
 
 @cache

@@ -17,7 +17,7 @@ import typer
 
 from detector import Detector, ModelError
 from detector.files import whole_file, write_whole
-from training import alignment, baselines, benchmark_cli, vectors
+from training import alignment, baselines, benchmark_cli, memory, vectors
 from training.card import make_card
 from training.corpus import (
     DATA,
@@ -185,6 +185,21 @@ def _baselines(corpus: Path | None) -> dict[str, Predict]:
 def _warn_if_seen(detector: Detector, part: str, name: str) -> None:
     if part in detector.model.card.get("data", {}).get("parts", []):
         _say(f"warning: this model was trained on the pages of suite {name}: its figures there say nothing")
+
+
+@app.command("memory", epilog="Example:  python -m training memory --corpus corpora/ --model held-out/")
+def memory_command(
+    corpus: Annotated[Path, typer.Option("--corpus", help="Corpus folder with html/.", exists=True, file_okay=False)],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Model folder; the bundled model if none is named.")
+    ] = None,
+) -> None:
+    """Measure what site memory adds: on hosts with several pages, and on sites made for it."""
+    detector = Detector.load(model)
+    for part in ("dev", "pages"):
+        _warn_if_seen(detector, part, part)
+    for name, documents, html in memory.sets(corpus):
+        typer.echo(memory.table(name, memory.measure(detector, documents, html)))
 
 
 @app.command("align", epilog="Example:  python -m training align --corpus corpora/")

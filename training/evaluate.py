@@ -31,7 +31,7 @@ def detector_scores(detector: Detector) -> Predict:
 
     def predict(documents: Sequence[Document]) -> list[Floats]:
         pages = detector.label_stream(segment(document.text) for document in documents)
-        return [_line_scores(document, page) for document, page in zip(documents, pages, strict=True)]
+        return [line_scores(document, page) for document, page in zip(documents, pages, strict=True)]
 
     return predict
 
@@ -52,7 +52,11 @@ def _html_line_scores(detector: Detector, document: Document, folder: Path) -> F
     html = read_html(folder, document)
     if html is None:
         raise CorpusError(f"{folder}: no HTML of page {document.id}; see data/README.md for the layout")
-    page = detector.label_html(html, document.url)
+    return html_line_scores(document, detector.label_html(html, document.url))
+
+
+def html_line_scores(document: Document, page: Page) -> Floats:
+    """Scores (lines, 4) of a page that was labelled from its HTML; boilerplate where it lacks a line."""
     line_of = align([paragraph.text for paragraph in page.paragraphs], document.texts())
     scores = np.zeros((len(document.labels), len(LABELS)), dtype=np.float32)
     scores[:, LABELS.index(Label.BOILERPLATE)] = 1
@@ -61,7 +65,8 @@ def _html_line_scores(detector: Detector, document: Document, folder: Path) -> F
     return scores
 
 
-def _line_scores(document: Document, page: Page) -> Floats:
+def line_scores(document: Document, page: Page) -> Floats:
+    """Scores (lines, 4) of a labelled page of plain text: a line joined to a paragraph takes the paragraph's."""
     assert page.scores is not None
     return np.asarray(page.scores[document.paragraph_of(page)], dtype=np.float32)
 

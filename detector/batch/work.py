@@ -38,11 +38,12 @@ class Writing:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker must know."""
+    """All that a worker must know. ``site_memory`` lasts for a chunk: what one says must not depend on another."""
 
     model: Path | None = None
     reading: Reading = field(default_factory=Reading)
     writing: Writing = field(default_factory=Writing)
+    site_memory: bool = False
 
 
 @dataclass
@@ -94,7 +95,8 @@ class Worker:
         """Label a chunk."""
         found: list[tuple[str, Page | Broken | Note | Skipped]] = []
         # A page is labelled while what was read of it is still at hand, not after all others are read.
-        pages = iter(list(self.detector.label_stream(self._pages(chunk, found))))
+        labelled = self.detector.label_stream(self._pages(chunk, found), site_memory=self.job.site_memory)
+        pages = iter(list(labelled))
         outcomes: list[Page | Broken] = []
         tally = Tally()
         failures: list[Failure] = []

@@ -8,11 +8,19 @@ of other publications, whole passages among them; those to adapt on and those to
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
+from detector import Detector
+from detector.model import Model
+from detector.network import Floats
+from training.adapt import Adapting, Corrected, adapt
 from training.corpus import Document
+from training.evaluate import detector_scores, evaluate
+from training.fit import Sources
 from training.suites import held_out
 
 Lines = list[tuple[str, str]]
@@ -114,3 +122,56 @@ def _furnished(dump: Document, body: Lines, rng: random.Random) -> Iterator[tupl
             place += 1
         else:
             yield from (line for line in run if line[0] != "R" or rng.random() < TEASERS_KEPT)
+
+
+def measure(
+    model: Model, rooms: Iterable[Newsroom], rehearsal: Sources, settings: Adapting, dev: Sequence[Document]
+) -> dict[str, dict[str, Any]]:
+    """All figures before and after adapting to each of ``rooms``, over their test pages, and over ``dev`` each time.
+
+    What is lost on ``dev`` is what adapting forgets; nothing of it is measured if it is empty.
+    """
+    before, after, forgetting = _Pool(), _Pool(), _Pool()
+    for room in rooms:
+        adapted = adapt(model, [Corrected.of(page) for page in room.corrected], rehearsal, settings)
+        before.add(model, room.test)
+        after.add(adapted, room.test)
+        forgetting.add(adapted, dev)
+    pools = {"newsrooms, before": before, "newsrooms, after": after}
+    if dev:
+        known = _Pool()
+        known.add(model, dev)
+        pools |= {"dev, before": known, "dev, after each": forgetting}
+    return {name: pool.figures() for name, pool in pools.items()}
+
+
+def measure_hosts(
+    model: Model, rehearsal: Sources, settings: Adapting, dev: Sequence[Document]
+) -> dict[str, dict[str, Any]]:
+    """Real hosts of which ``dev`` has two pages: one of each is adapted on, all at once, the others are measured."""
+    by_host = defaultdict(list)
+    for page in dev:
+        by_host[page.group].append(page)
+    pairs = [pages[:2] for pages in by_host.values() if len(pages) > 1]
+    before, after = _Pool(), _Pool()
+    for turn in (0, 1) if pairs else ():
+        corrected = [Corrected.of(pair[turn]) for pair in pairs]
+        test = [pair[1 - turn] for pair in pairs]
+        before.add(model, test)
+        after.add(adapt(model, corrected, rehearsal, settings), test)
+    return {"hosts with two pages, before": before.figures(), "hosts with two pages, after": after.figures()}
+
+
+class _Pool:
+    """Pages with their scores by one model or another."""
+
+    def __init__(self) -> None:
+        self.pages: list[Document] = []
+        self.scores: list[Floats] = []
+
+    def add(self, model: Model, pages: Sequence[Document]) -> None:
+        self.pages += pages
+        self.scores += detector_scores(Detector(model))(pages)
+
+    def figures(self) -> dict[str, Any]:
+        return evaluate(self.pages, lambda pages: self.scores)

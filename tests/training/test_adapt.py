@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from detector import Detector
 from detector.cli import app as detector_app
-from detector.labels import LABELS
+from detector.labels import LABELS, Label
 from detector.model import Model
 from training.adapt import Adapting, Corrected, adapt, read_corrected, trial
 from training.benchmarks.newsrooms import measure, measure_hosts, newsrooms
@@ -17,6 +17,7 @@ from training.corpus import DATA, Document, read_bank
 
 QUICK = Adapting(rehearsed=20)
 LETTER = "The Tidewrack Telegram lands in your inbox each Friday with the week's soundings from the estuary."
+LETTER_AT = 4
 BODIES = (
     ("The dredger Hope ran aground off the bar at dawn.", "Nobody was hurt, and she floated free at noon."),
     ("A seal has taken up residence on the slipway.", "The harbour master puts out cones around it at low water."),
@@ -52,11 +53,16 @@ def adapted(tiny, tiny_sources) -> Model:
     return adapt(tiny.model, [Corrected.of(page(i)) for i in range(5)], tiny_sources, QUICK)
 
 
+def wanted_scores(model: Model, wanted: Corrected) -> np.ndarray:
+    """The probability of each paragraph's own label: a tiny model decides little, but it can be moved."""
+    return model.scores([wanted.page])[0][np.arange(len(wanted.targets)), wanted.targets]
+
+
 def test_a_page_of_the_publication_that_was_not_corrected_is_labelled_better(tiny, adapted):
     wanted = Corrected.of(page(5))
-    before, after = (model.scores([wanted.page])[0].argmax(axis=1) == wanted.targets for model in (tiny.model, adapted))
-    assert after.mean() > before.mean()
-    assert after[4]  # the letter
+    before, after = wanted_scores(tiny.model, wanted), wanted_scores(adapted, wanted)
+    assert after.mean() > before.mean() + 0.05
+    assert after[LETTER_AT] > before[LETTER_AT]
 
 
 def test_names_that_recur_are_learned_and_words_that_are_not_met_stay_to_the_bit(tiny, adapted):
@@ -143,12 +149,13 @@ def test_the_command_takes_what_label_wrote_and_a_person_corrected(tmp_path, tin
     assert CliRunner().invoke(detector_app, label).exit_code == 0
     records = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines()]
     for found in records:
-        found["paragraphs"][4]["label"] = "promo"
+        found["paragraphs"][LETTER_AT]["label"] = "promo"
     write(labels, *records)
     ran = CliRunner().invoke(app, ["adapt", "--labels", str(labels), "--out", str(out), "--model", str(tiny_folder)])
     assert ran.exit_code == 0, ran.output
     assert "trial on 1 of the 4 pages" in ran.output
-    assert Detector.load(out).label(page(5).text).labels[4] == "promo"
+    before, after = (Detector.load(folder).label(page(5).text).paragraphs[LETTER_AT] for folder in (tiny_folder, out))
+    assert after.scores[Label.PROMO] > before.scores[Label.PROMO]
     write(labels, "{", *records[:1])
     ran = CliRunner().invoke(app, ["adapt", "--labels", str(labels), "--out", str(out), "--model", str(tiny_folder)])
     assert ran.exit_code == 1

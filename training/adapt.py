@@ -233,10 +233,10 @@ class _Lines:
 
     def composers(self, rng: random.Random) -> tuple[Composer, Composer]:
         """Of corrected pages, and of the project's own."""
-        none: list[Piece | None] = [None] * len(self.corrected)
+        as_html = [page if page.markup else None for page in self.corrected]
         mixture = Mixture(written=len(self.own) // 2)
         return (
-            Composer(self.corrected, none, Bank({}, {}), Mixture(), rng),
+            Composer(self.corrected, as_html, Bank({}, {}), Mixture(), rng),
             Composer(self.own, self.rendered, self.bank, mixture, rng),
         )
 

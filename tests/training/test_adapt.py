@@ -103,7 +103,7 @@ def test_paragraphs_without_a_label_are_not_learned_from(tmp_path):
     assert read.page.markup is None
 
 
-def test_html_is_learned_from_where_it_is_at_hand(tmp_path, tiny_folder):
+def test_html_is_learned_from_where_it_is_at_hand(tmp_path, tiny, tiny_sources, tiny_folder):
     html = f"<html><body><nav>Tides</nav><p>{BODIES[0][0]}</p><aside>{LETTER}</aside></body></html>"
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     labelled = tmp_path / "c.jsonl"
@@ -115,6 +115,7 @@ def test_html_is_learned_from_where_it_is_at_hand(tmp_path, tiny_folder):
     pages = read_corrected(write(labelled, found, in_field, elsewhere, changed), pytest.fail)
     assert [each.page.markup is not None for each in pages] == [True, True, False, False]
     assert all(each.targets.min() >= 0 for each in pages)
+    assert adapt(tiny.model, pages, tiny_sources, QUICK).card["adapted"]["pages_as_html"] == 2
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Adapting:
     """Of the project's pages, drawn anew for each seed: more cost time and keep no more."""
     least_pages: int = 3
     """Corrected pages that an n-gram must occur on to be learned if the model does not know it."""
-    share: float = 0.7
+    share: float = 0.5
     """How far to go from the weights at the start (0) to those learned (1)."""
     rate: float = 3e-4
     word_rate: float = 3e-2

@@ -15,7 +15,7 @@ from training.benchmarks.newsrooms import measure, measure_hosts, newsrooms
 from training.cli import app
 from training.corpus import DATA, Document, read_bank
 
-QUICK = Adapting(rehearsed=20)
+QUICK = Adapting(rehearsed=20, share=1.0)
 LETTER = "The Tidewrack Telegram lands in your inbox each Friday with the week's soundings from the estuary."
 LETTER_AT = 4
 BODIES = (

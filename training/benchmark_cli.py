@@ -15,11 +15,15 @@ from detector import Detector
 from detector.files import whole_file
 from detector.html import decode_html
 from training import extraction
+from training.adapt import Adapting, rehearsal_of
 from training.benchmarks import after as after_extractor
+from training.benchmarks import newsrooms
 from training.benchmarks.contenders import contenders, installed, trafilatura
 from training.benchmarks.scale import SIZES, overhead, scale
 from training.benchmarks.speed import html_speed, text_speed
-from training.corpus import DATA, CorpusError, Document, read_html, read_own_pages, read_pages
+from training.corpus import DATA, CorpusError, Document, read_bank, read_html, read_own_pages, read_pages
+from training.evaluate import table
+from training.suites import held_out
 
 app = typer.Typer(no_args_is_help=True, help="Speed, extraction, and what survives an extractor, beside other tools.")
 
@@ -177,4 +181,25 @@ def after(corpus: CorpusOption = None, model: ModelOption = None, json_file: Jso
     for name, extractor in extractors.items():
         results[name] = after_extractor.measure(_progress(pages, len(pages), "pages"), extractor, detector)
         typer.echo(after_extractor.table(name, results[name]))
+    _write(json_file, results)
+
+
+@app.command("adapt", epilog="Example:  python -m training benchmark adapt --model held-out/ --corpus corpora/")
+def adapt_command(corpus: CorpusOption = None, model: ModelOption = None, json_file: JsonOption = None) -> None:
+    """Measure 'adapt' on simulated newsrooms: 20 pages of a publication to learn from, 20 others to test on.
+
+    With a corpus, also on real hosts of which dev has two pages, and on all of dev what is forgotten. The model must
+    not have read the held-out publications: name one that was trained without --release.
+    """
+    start = Detector.load(model).model
+    if "pages" in start.card.get("data", {}).get("parts", []):
+        typer.echo("warning: this model was trained on these publications: what it gains is understated", err=True)
+    dev = read_pages(corpus / "dev.jsonl.gz") if corpus else []
+    rooms = list(newsrooms.newsrooms(read_own_pages(), read_bank(DATA / "passages"), pages=20, seed=1))
+    rehearsal = rehearsal_of(lambda page: not held_out(page))
+    results = newsrooms.measure(start, _progress(rooms, len(rooms), "newsrooms"), rehearsal, Adapting(), dev)
+    if dev:
+        results |= newsrooms.measure_hosts(start, rehearsal, Adapting(), dev)
+    for name, result in results.items():
+        typer.echo(table(name, result))
     _write(json_file, results)

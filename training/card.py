@@ -15,17 +15,19 @@ from training.fit import Settings, Sources
 LICENCE = "Apache-2.0"
 
 
-def make_card(sources: Sources, seen: Sequence[str], settings: Settings, results: dict[str, Any]) -> dict[str, Any]:
-    """The card of a model: version, date, licence, data, settings, scores.
-
-    The date is today's, or that of ``SOURCE_DATE_EPOCH`` where a build must not depend on the day.
-    """
+def today() -> str:
+    """The date, or that of ``SOURCE_DATE_EPOCH`` where a build must not depend on the day."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    today = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC) if epoch else datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC) if epoch else datetime.datetime.now(datetime.UTC)
+    return now.date().isoformat()
+
+
+def make_card(sources: Sources, seen: Sequence[str], settings: Settings, results: dict[str, Any]) -> dict[str, Any]:
+    """The card of a model: version, date, licence, data, settings, scores."""
     documents = sources.documents()
     return {
         "version": __version__,
-        "date": today.date().isoformat(),
+        "date": today(),
         "licence": LICENCE,
         "input": "plain text and HTML",
         "data": {

@@ -13,7 +13,7 @@ from detector.network import Floats, softmax
 
 BINS = 15
 """Bins of the expected calibration error, as in Guo et al. 2017."""
-RECALL_KEPT, PRECISION_JUNK = 0.999, 0.005
+RECALL_KEPT, PRECISION_JUNK, PRECISION_KEPT = 0.999, 0.005, 0.9
 _EDITORIAL = LABELS.index(Label.EDITORIAL)
 
 
@@ -56,8 +56,9 @@ def expected_calibration_error(scores: Floats, targets: NDArray[np.int64]) -> fl
 
 
 def preset_thresholds(scores: Floats, targets: NDArray[np.int64], chars: NDArray[np.int64]) -> dict[str, float]:
-    """Thresholds on the editorial probability: ``recall`` keeps 99.9 % of the editorial characters, ``precision``
-    leaves 0.5 % of junk among the characters kept.
+    """Thresholds on the editorial probability: ``recall`` keeps 99.9 % of the editorial characters; ``precision``
+    leaves 0.5 % of junk among the characters kept, or what junk there is if that would lose more than a tenth of the
+    editorial ones.
     """
     order = np.argsort(-scores[:, _EDITORIAL], kind="stable")
     ranked = scores[order, _EDITORIAL].astype(np.float64)
@@ -66,5 +67,5 @@ def preset_thresholds(scores: Floats, targets: NDArray[np.int64], chars: NDArray
     junk = 1 - kept / np.maximum(np.cumsum(chars[order]), 1)
     recall = ranked[np.searchsorted(kept, RECALL_KEPT * kept[-1])]
     pure = np.flatnonzero(junk <= PRECISION_JUNK)
-    precision = ranked[pure[-1]] if len(pure) else 1.0
+    precision = ranked[max(pure.max(initial=0), int(np.searchsorted(kept, PRECISION_KEPT * kept[-1])))]
     return {"recall": float(min(recall, 0.5)), "precision": float(max(precision, 0.5))}

@@ -114,3 +114,14 @@ def test_words_taken_are_the_words_of_those_paragraphs():
     whole = read("four six\none two").words
     assert taken.first.tolist() == whole.first.tolist() == [0, 2, 4]
     assert taken.buckets.tolist() == whole.buckets.tolist()
+
+
+def test_places_on_the_page_and_in_the_group():
+    features = Features.of([segment("a b\n\nc\nd e f"), segment(""), segment("x")])
+    places = features.place_numbers()
+    assert places[:, 0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 0])
+    assert np.expm1(places[:, 1]).tolist() == pytest.approx([0, 1, 2, 0])
+    assert np.expm1(places[:, 2]).tolist() == pytest.approx([2, 1, 0, 0])
+    assert np.exp(places[:, 4]).tolist() == pytest.approx([1, 2, 2, 1])
+    assert places[:, 6].tolist() == pytest.approx([0, 0, 0.5, 0])
+    assert Features.of([segment("")]).place_numbers().shape == (0, places.shape[1])

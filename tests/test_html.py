@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import zlib
 from itertools import chain
 
@@ -237,3 +238,35 @@ def test_labelling_html_names_the_markup(detector):
     assert "markup" in kinds
     named = [reason.what for reason in explanations[-1].reasons if reason.kind == "markup"]
     assert any("aside.newsletter-signup" in what for what in named)
+
+
+def markup_of(html, url=None):
+    return parse_html(html, url).markup
+
+
+def said(html, url=None):
+    markup = markup_of(html, url)
+    return [set(markup.buckets[a:b].tolist()) for a, b in itertools.pairwise(markup.first.tolist())]
+
+
+def test_links_say_where_they_lead():
+    page = "<p><a href='{}'>One</a></p>"
+    own, away = (
+        said(page.format("/a"), "https://example.org/"),
+        said(page.format("//example.com/a"), "https://example.org/"),
+    )
+    assert own != away
+    assert own == said(page.format("https://www.example.org/a"), "https://example.org/")
+    canonical = "<link rel=canonical href='https://example.org/x'>"
+    assert own == said(canonical + page.format("https://example.org/a")), "the page says of which site it is"
+
+
+def test_fields_are_told_to_their_form():
+    with_field = said("<form><p>Sign up</p><input type=email></form><p>After</p>")
+    without = said("<form><p>Sign up</p></form><p>After</p>")
+    assert with_field[0] > without[0]
+    assert with_field[1] == without[1], "what stands outside of the form hears nothing of its field"
+
+
+def test_attributes_in_words_are_read():
+    assert said("<div aria-label='Related articles'><p>x</p></div>")[0] > said("<div><p>x</p></div>")[0]

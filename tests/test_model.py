@@ -17,7 +17,8 @@ def test_a_saved_model_scores_alike(tiny, tiny_folder):
     loaded = Model.load(tiny_folder)
     pages = [segment(text) for text in PAGES]
     for ours, theirs in zip(tiny.model.scores(pages), loaded.scores(pages), strict=True):
-        assert np.array_equal(ours, theirs)
+        # One page and many are summed in another order.
+        assert np.allclose(ours, theirs, atol=1e-6)
 
 
 def test_few_and_many_n_grams_are_summed_alike(tiny_folder):

@@ -18,10 +18,11 @@ setting                     default            what it is
                                                code points of the text field
 ==========================  =================  ======================================================================
 
-An empty name leaves a field out. Items may be of any kind that itemadapter knows; a class must declare the fields that
-are written. An item that cannot be labelled goes on as it came, with a warning. Stats: ``detector/pages``,
-``detector/paragraphs/LABEL``, ``detector/failed``, ``detector/skipped`` (items with neither text nor HTML),
-``detector/seconds`` (CPU time of the labelling thread).
+An item's field ``url``, if it has one, tells which links of its HTML lead to other sites. An empty name leaves a
+field out. Items may be of any kind that itemadapter knows; a class must declare the fields that are written. An item
+that cannot be labelled goes on as it came, with a warning. Stats: ``detector/pages``, ``detector/paragraphs/LABEL``,
+``detector/failed``, ``detector/skipped`` (items with neither text nor HTML), ``detector/seconds`` (CPU time of the
+labelling thread).
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class LabelPipeline(_Labeller):
         for name, read in ((self._fields.text, _read_text), (self._fields.html, _read_html)):
             value = adapter.get(name) if name else None
             if value:
-                return partial(read, name, value)
+                return partial(read, name, value, adapter.get("url"))
         return None
 
     def _write(self, adapter: ItemAdapter, page: Page) -> None:
@@ -230,17 +231,17 @@ def _labels(names: list[str]) -> list[Label]:
         raise ValueError(f"DETECTOR_KEEP: {error}; labels are {', '.join(Label)}") from None
 
 
-def _read_text(name: str, value: object) -> Page:
+def _read_text(name: str, value: object, url: object) -> Page:
     if not isinstance(value, str):
         raise UnreadableItemError(f"the field {name!r} is {type(value).__name__}, not str: decode or drop it")
     return segment(value)
 
 
-def _read_html(name: str, value: object) -> Page:
+def _read_html(name: str, value: object, url: object) -> Page:
     if not isinstance(value, str | bytes):
         raise UnreadableItemError(f"the field {name!r} is {type(value).__name__}, not HTML: give it str or bytes")
     if isinstance(value, bytes) and not value.startswith(_UTF_16_MARKS) and (nul := value.find(0)) >= 0:
         raise UnreadableItemError(
             f"the field {name!r} is no HTML (a NUL byte at offset {nul:,}): drop binary responses"
         )
-    return parse_html(value)
+    return parse_html(value, url if isinstance(url, str) else None)

@@ -40,7 +40,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, measu
 app.add_typer(benchmark_cli.app, name="benchmark")
 
 PIPELINE_FILE = "pipeline.joblib"
-QUICK = ("epochs=10", "own_copies=2", "mixture.written=1000")
+QUICK = ("epochs=8", "own_copies=2", "mixture.written=1000")
 """Without a corpus, a model in under a minute: it shows how training works."""
 WORTH = """This model has read {pages} pages and the bank of data/: enough to see how training works, and for appeals
 inside articles. For whole pages of the web, train on a corpus (data/README.md tells how to rebuild it)."""

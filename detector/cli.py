@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -111,6 +111,11 @@ Precision = Annotated[bool, typer.Option("--precision", help="Let as little junk
 OnePage = Annotated[str, typer.Argument(metavar="PAGE", help="A file of text or HTML, or -.")]
 
 
+_RECORD_SUFFIXES = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_LABEL_SUFFIXES = _RECORD_SUFFIXES | {".tsv": "tsv"}
+_CLEAN_SUFFIXES = _RECORD_SUFFIXES | {".txt": "text", ".md": "markdown"}
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Options of every command that goes through a corpus."""
@@ -120,7 +125,7 @@ class Corpus:
         typer.Option("-o", "--output", help="Write here instead of to standard output; .gz, .zst, .bz2, .xz compress."),
     ] = None
     input_format: Annotated[
-        InputFormat, typer.Option("--input-format", help="auto goes by suffix and first bytes.")
+        InputFormat, typer.Option("--input-format", help="auto goes by suffix, and tells HTML by its first bytes.")
     ] = InputFormat.AUTO
     text_field: Annotated[str, typer.Option("--text-field", help="Records: the field with the text.")] = "text"
     html_field: Annotated[
@@ -158,10 +163,9 @@ class Corpus:
         if tally.failed:
             raise typer.Exit(1)
 
-    def auto(self, otherwise: str) -> str:
+    def auto(self, suffixes: Mapping[str, str], otherwise: str) -> str:
         """The output's format by its suffix, ``otherwise`` where that says nothing."""
-        suffix = Path(stem(str(self.output or ""))).suffix.lower()
-        return {".parquet": "parquet", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, otherwise)
+        return suffixes.get(Path(stem(str(self.output or ""))).suffix.lower(), otherwise)
 
     def _reading(self, output_format: str) -> Reading:
         rest = output_format in ("jsonl", "parquet")
@@ -176,6 +180,8 @@ class Corpus:
         return Writing(output_format, keep, codec.suffix if codec else "", width, colour)
 
     def _check(self, output_format: str) -> None:
+        if self.resume and self.overwrite:
+            raise typer.BadParameter("--resume goes on and --overwrite begins anew: give one")
         output = str(self.output or "")
         if self.output and self.errors and self.output.resolve() == self.errors.resolve():
             raise typer.BadParameter("--output and --errors must be two files")
@@ -244,7 +250,7 @@ def label_command(
     """Label every paragraph of every page."""
     if output_format is LabelOutput.AUTO:
         on_terminal = corpus.output is None and sys.stdout.isatty()
-        output_format = LabelOutput(corpus.auto("table" if on_terminal else "jsonl"))
+        output_format = LabelOutput(corpus.auto(_LABEL_SUFFIXES, "table" if on_terminal else "jsonl"))
     if output_format is LabelOutput.DOLMA and (len(paths) != 1 or at_most_one_page(paths, corpus.input_format)):
         raise typer.BadParameter("Dolma attributes stand beside the documents of one file: name one JSON Lines file")
     corpus.run(paths, output_format.value, None)
@@ -278,7 +284,7 @@ def clean_command(
     preset = _preset(labels, min_confidence, recall, precision)
     single = at_most_one_page(paths, corpus.input_format)
     if output_format is CleanOutput.AUTO:
-        output_format = CleanOutput(corpus.auto("text" if single else "jsonl"))
+        output_format = CleanOutput(corpus.auto(_CLEAN_SUFFIXES, "text" if single else "jsonl"))
     if output_format in (CleanOutput.TEXT, CleanOutput.MARKDOWN) and not single:
         raise typer.BadParameter(
             f"{output_format} output holds one page, without a mark where the next would begin: use jsonl"

@@ -12,7 +12,6 @@ from detector.features import (
     MARKUP_NUMBERS,
     OWN_NUMBERS,
     PAGE_NUMBERS,
-    PLACE_NUMBERS,
     SHAPE_OFFSETS,
     SHAPES,
     Features,
@@ -27,10 +26,19 @@ from detector.page import Page
 
 _SHAPE_NUMBERS = 2 * ("its length",) + ("its length", "its digits", "its signs", "its capitals", "its capitals")
 _PAGE_NUMBERS = ("its repeats on the page", *(PAGE_NUMBERS - 1) * ("what it shares with the rest of the page",))
+_PLACE_NUMBERS = (
+    *2 * ("how far down the page it stands",),
+    "how near the page's end it stands",
+    "how long its page is",
+    "how many stand together with it",
+    *2 * ("where it stands among these",),
+    "how long those beside it are",
+    "how long the page's paragraphs are",
+)
 _NUMBER_NAMES = (
     *_SHAPE_NUMBERS[:OWN_NUMBERS],
     *_PAGE_NUMBERS,
-    *PLACE_NUMBERS * ("where it stands on the page",),
+    *_PLACE_NUMBERS,
     *MARKUP_NUMBERS * ("its place in the markup",),
 )
 _NEAR = (-2, -1, 1, 2)
@@ -62,7 +70,7 @@ class Explanation:
 
     def sentence(self, most: int = 4) -> str:
         """The explanation in one line, with the ``most`` strongest reasons that speak for the label."""
-        named = [reason.what for reason in self.reasons if reason.weight > 0][:most]
+        named = _unlike([reason.what for reason in self.reasons if reason.weight > 0])[:most]
         turned = "" if self.alone >= 0.5 else f"; by itself only {self.alone:.0%}, its surroundings decided"
         return ", ".join(named or ["no single feature stands out"]) + turned
 
@@ -147,7 +155,9 @@ class Evidence:
 
     def _shape(self, index: int, label: int) -> list[tuple[str, str, float]]:
         by_level = self._toward(self.model.shapes[SHAPE_OFFSETS[:-1] + self.levels[index]], label)
-        by_number = self._toward(self.numbers[index][:, None] * self.model.numbers.weights, label)
+        # Over what the page's paragraphs have in common, which speaks for none of them.
+        numbers = self.numbers[index] - self.numbers.mean(axis=0)
+        by_number = self._toward(numbers[:, None] * self.model.numbers.weights, label)
         return [
             *(("shape", f"its {name}", float(weight)) for name, weight in zip(SHAPES, by_level, strict=True)),
             *(("shape", name, float(weight)) for name, weight in zip(_NUMBER_NAMES, by_number, strict=True)),
@@ -169,6 +179,18 @@ class Evidence:
             ("neighbour", _neighbour_name(neighbour - here), float(odds[0] - odds[copy]))
             for copy, neighbour in enumerate(neighbours, 1)
         ]
+
+
+def _unlike(names: list[str]) -> list[str]:
+    """``names``, strongest first, without those whose words another one says already."""
+    said: list[str] = []
+    kept = []
+    for name in names:
+        words = name.partition("“")[2].strip("…”").casefold()
+        if not words or not any(words in other or other in words for other in said):
+            kept.append(name)
+            said += [words] if words else []
+    return kept
 
 
 def _ngram_name(words: list[str], token: int, family: str) -> str:

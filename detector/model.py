@@ -317,10 +317,10 @@ def _read_card(path: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise ModelError(f"{path}: not the card of a {FORMAT}; name a folder that 'python -m training train' wrote")
     if card.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{path}: format version {card.get('format_version')}, this release reads {FORMAT_VERSION};"
-            " upgrade banner-detector or retrain the model"
-        )
+        version = card.get("format_version")
+        older = isinstance(version, int) and version < FORMAT_VERSION
+        remedy = "retrain the model" if older else "upgrade banner-detector or retrain the model"
+        raise ModelError(f"{path}: format version {version}, this release reads {FORMAT_VERSION}; {remedy}")
     for key, value in _expected().items():
         if card.get(key) != value:
             raise ModelError(f"{path}: its {key} are {card.get(key)!r}, this release has {value!r}; retrain the model")

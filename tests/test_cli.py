@@ -334,7 +334,7 @@ def test_an_output_that_is_there_is_kept(page, tmp_path):
     assert ran.stderr == f"detector: {out} is there: --overwrite replaces it, or give another name\n"
     assert out.read_text() == "mine"
     run("label", page, "-o", out, "--overwrite")
-    assert "is whole: nothing to do" in run("label", page, "-o", out, "--resume").stderr
+    assert "no run of it is under way: nothing to do" in run("label", page, "-o", out, "--resume").stderr
     assert "name it with -o" in run("label", page, "--resume", code=1).stderr
 
 
@@ -403,7 +403,7 @@ def test_ten_faults_each_cost_their_record_alone(tmp_path):
         "a JSON str",
         "no text",
         "no text",
-        "no text",
+        "the field 'text' holds",
         "byte 13",
         "NaN is",
         "not JSON",
@@ -411,3 +411,14 @@ def test_ten_faults_each_cost_their_record_alone(tmp_path):
     assert [reason.startswith(start) for reason, start in zip(reasons, expected, strict=False)] == [True] * 9
     assert "--max-page-bytes" in reasons[9]
     assert len(out.read_text(encoding="utf-8").splitlines()) == 900
+
+
+def test_the_suffix_of_the_output_tells_its_format(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<html><h1>The ferry sails again</h1><p>It had been laid up since the storm, the board said.</p></html>"
+    )
+    run("clean", page, "-o", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith("# The ferry")
+    run("clean", page, page, "-o", tmp_path / "pages.md", code=2)
+    run("clean", page, "-o", tmp_path / "page.md", "--resume", "--overwrite", code=2)

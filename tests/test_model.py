@@ -51,6 +51,7 @@ def change(folder, **values):
     [
         ({"format": "something else"}, "not the card of a banner-detector model"),
         ({"format_version": 99}, "format version 99.*upgrade"),
+        ({"format_version": 1}, "format version 1, this release reads 2; retrain"),
         ({"labels": "EPBR"}, "its labels are"),
         ({"families": ["word"]}, "its families are"),
         ({"weights_sha256": None}, "lacks weights_sha256"),

@@ -220,7 +220,7 @@ def test_what_is_whole_is_left_alone(corpus, tmp_path):
     run(corpus, out)
     before = out.stat().st_mtime_ns
     _, told = run(corpus, out, resume=True)
-    assert told.notes == [f"{out} is whole: nothing to do; --overwrite labels anew"]
+    assert told.notes == [f"{out} is there and no run of it is under way: nothing to do; --overwrite labels anew"]
     assert out.stat().st_mtime_ns == before
 
 

@@ -139,3 +139,14 @@ def test_remote_files_are_read_through_fsspec(tmp_path):
         ]
     finally:
         memory.rm("/crawl", recursive=True)
+
+
+@pytest.mark.parametrize("name", ["page.txt", "page.html"])
+def test_a_page_that_breaks_off_is_no_page(name, codec, tmp_path):
+    whole = codec.member((HTML if name.endswith("html") else TEXT).encode() * 300)
+    path = tmp_path / f"{name}{codec.suffix}"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    told = Told()
+    tally = label_all(plan(path), told, io.BytesIO())
+    assert (tally.labelled, tally.failed) == (0, 1)
+    assert "break off" in told.failures[0].reason

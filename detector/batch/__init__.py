@@ -75,7 +75,7 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
     outputs = _outputs(plan, inputs, detector, stream)
     outputs.begin(resume=plan.resume, overwrite=plan.overwrite)
     if outputs.state.whole:
-        report.note(f"{plan.output} is whole: nothing to do; --overwrite labels anew")
+        report.note(f"{plan.output} is there and no run of it is under way: nothing to do; --overwrite labels anew")
         return outputs.state.tally
     before = outputs.state.tally.pages
     try:

@@ -128,6 +128,8 @@ def _finite(literal: str) -> float:
 def _text(value: object, field: str, kind: str, record: dict[str, Any]) -> str:
     if isinstance(value, str):
         return value
+    if value is not None:
+        raise RecordError(f"the field {field!r} holds a {type(value).__name__}, not a text")
     there = ", ".join(map(repr, record)) or "no other field"
     raise RecordError(f"no text in field {field!r} (there: {there}); name the right one with --{kind}-field")
 

@@ -38,6 +38,9 @@ class WholeFile:
     def cut(self, file: Source, limit: int) -> Iterator[Piece | Broken]:
         """The file as one piece."""
         data = file.read(limit + 1)
+        if len(data) <= limit:
+            # Where the file breaks off it gives what there is, and the error to who asks for more.
+            file.read(1)
         yield Broken(None, too_long("more", limit)) if len(data) > limit else Piece(None, 1, data)
 
     def pages(self, path: str, piece: Piece, limit: int) -> Iterator[Page | Broken | Note]:

@@ -316,12 +316,15 @@ def view_command(path: OnePage, output: Out = None, model: ModelFolder = None) -
     """Show a page in colour: in the terminal, as one HTML file with reasons, or as an SVG picture, by suffix."""
     from detector.view import page_html, page_svg, print_page
 
+    suffix = output.suffix.lower() if output else ""
+    if output and suffix not in (".html", ".htm", ".svg"):
+        raise typer.BadParameter(f"{output} is neither .html nor .svg: name one of these with -o")
     for detector, page in _single(path, model):
         if output is None:
             print_page(_console(sys.stdout), page)
             continue
         with whole_file(output) as file:
-            if output.suffix == ".svg":
+            if suffix == ".svg":
                 file.write(page_svg(page))
             else:
                 file.write(page_html(page, detector.explain_page(page)))

@@ -230,6 +230,7 @@ def test_view_writes_one_html_file(page, tmp_path):
     hostile = tmp_path / "hostile.txt"
     hostile.write_text("<script>alert(1)</script>\n", encoding="utf-8")
     run("view", hostile, "-o", out)
+    assert "neither .html nor .svg" in run("view", page, "-o", tmp_path / "page.png", code=2).stderr
     assert "<script>" not in out.read_text(encoding="utf-8")
 
 

@@ -20,8 +20,8 @@ _DISTANCES = np.array((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3))
 than these speak for the page, not for the paragraph."""
 _ALIKE = 5
 """Of so many of its nearest ancestors the siblings of one shape are counted."""
-_PARTS = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_PARTS = re.compile(_WORDS.pattern.encode())
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MOST_CLASSES = 8
 _NAMED = 3
@@ -45,6 +45,8 @@ Kind = (
 )
 """An element's tag, classes, id, role, whether it is hidden, other attributes, and what fields it holds; only the first
 ones where it has no others."""
+_ABSENT = ("", None, None, None, False, ())
+"""A kind of six, of nothing: what a shorter one leaves out."""
 _HOLDERS, _NEAR = 5, 2
 """So many ancestors are told of a field, within its form; so many of an image or a button, which are everywhere."""
 _EVERYWHERE = frozenset({"img", "button"})
@@ -99,9 +101,8 @@ class Elements:
             if inside < 0:
                 return
             kind = self.known.kinds[self.kinds[inside]]
-            padded = (*kind, None, None, None, False, ())[:6] if len(kind) == 1 else (*kind, None, None, False, ())[:6]
             fields = kind[6] | {field} if len(kind) == 7 else frozenset((field,))
-            self.kinds[inside] = self.known[(*padded, fields)]
+            self.kinds[inside] = self.known[(*kind[:6], *_ABSENT[len(kind) :], fields)]
             if kind[0] == "form":
                 return
             inside = self.parents[inside]

@@ -52,12 +52,12 @@ def decode_html(data: bytes, charset: str | None = None) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    if charset and (told := _codec(charset)):
+    if charset and (told := codec(charset)):
         return data.decode(told, "replace")
     if is_utf8(data):
         return data.decode()
     declared = _DECLARED.search(data[:_HEAD_BYTES])
-    name = _codec(declared[1].decode("ascii", "replace")) if declared else None
+    name = codec(declared[1].decode("ascii", "replace")) if declared else None
     if name is None or name == "utf-8":
         name = detect(data)
     return data.decode(name or "utf-8", "replace")
@@ -79,7 +79,7 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def _codec(charset: str) -> str | None:
+def codec(charset: str) -> str | None:
     """Python's name for what browsers read as ``charset``; ``None`` if there is no such text encoding."""
     try:
         found = codecs.lookup(charset)

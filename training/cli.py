@@ -16,6 +16,7 @@ import numpy as np
 import typer
 
 from detector import Detector, ModelError
+from detector.extras import MissingExtraError
 from detector.files import whole_file, write_whole
 from training import alignment, baselines, benchmark_cli, memory, vectors
 from training.adapt import Adapting, adapt, read_corrected, rehearsal_of, trial
@@ -311,7 +312,7 @@ def vectors_command(
     """Make the word vectors that training starts from (data/vectors/): minutes, and an encoder of 30 MB."""
     try:
         encode, pieces = vectors.encoder()
-    except ModuleNotFoundError as missing:
+    except MissingExtraError as missing:
         raise typer.BadParameter(str(missing)) from None
     own = ((page.group, page.text) for page in (*read_own_pages(), *read_bank(DATA / "passages")))
     known = vectors.vocabulary(chain(vectors.corpus_texts(corpus), own), pieces)

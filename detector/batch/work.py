@@ -165,19 +165,20 @@ class Worker:
         lines = (attributes(item) if isinstance(item, Page) else no_attributes(item.id) for item in outcomes)
         return "".join(lines).encode()
 
+    @property
+    def _keep(self) -> Keep:
+        return self.job.writing.keep or Keep((Label.EDITORIAL,))
+
     def _texts(self, outcomes: Sequence[Page | Broken]) -> bytes:
-        keep = self.job.writing.keep or Keep((Label.EDITORIAL,))
-        return _lines(lambda page: (_ended(keep.text(self.detector, page)),))(outcomes)
+        return _lines(lambda page: (_ended(self._keep.text(self.detector, page)),))(outcomes)
 
     def _markdown(self, outcomes: Sequence[Page | Broken]) -> bytes:
         from detector.markdown import MarkdownPage
 
-        keep = self.job.writing.keep or Keep((Label.EDITORIAL,))
-
         def written(page: Page) -> str:
             if isinstance(page, MarkdownPage):
-                return page.keep_markdown_where(keep.mask(self.detector, page))
-            return keep.text(self.detector, page)
+                return page.keep_markdown_where(self._keep.mask(self.detector, page))
+            return self._keep.text(self.detector, page)
 
         return _lines(lambda page: (_ended(written(page)),))(outcomes)
 

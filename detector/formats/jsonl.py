@@ -147,13 +147,17 @@ def spans(page: Page) -> Iterator[tuple[int, int, str, float]]:
     return zip(page.starts.tolist(), page.ends.tolist(), labels, confidences, strict=True)
 
 
-def labelled_record(page: Page, model: str) -> dict[str, Any]:
-    """A labelled page as it is written: id, url, text, paragraphs, model, and the fields that passed through."""
-    paragraphs = [
+def paragraph_records(page: Page) -> list[dict[str, Any]]:
+    """The paragraphs of a labelled page as they are written, each with start, end, label and confidence."""
+    return [
         {"start": start, "end": end, "label": label, "confidence": confidence}
         for start, end, label, confidence in spans(page)
     ]
-    own = {"id": page.id, "url": page.url, "text": page.text, "paragraphs": paragraphs, "model": model}
+
+
+def labelled_record(page: Page, model: str) -> dict[str, Any]:
+    """A labelled page as it is written: id, url, text, paragraphs, model, and the fields that passed through."""
+    own = {"id": page.id, "url": page.url, "text": page.text, "paragraphs": paragraph_records(page), "model": model}
     return {**own, **page.fields}
 
 

@@ -20,6 +20,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from detector.detector import Detector
+from detector.formats.jsonl import paragraph_records
 from detector.integrations.shared import shared_detector
 from detector.keep import Keep
 from detector.page import Page
@@ -101,7 +102,4 @@ class LabelParagraphs(PipelineStep):  # type: ignore[misc]  # datatrove has no t
             document.text = self.keep.text(detector, page)
             return
         document.text = page.text
-        document.metadata["paragraphs"] = [
-            {"start": p.start, "end": p.end, "label": str(p.label), "confidence": round(p.confidence or 0.0, 4)}
-            for p in page.paragraphs
-        ]
+        document.metadata["paragraphs"] = paragraph_records(page)

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from detector.detector import Detector
+from detector.encodings import codec
 from detector.explain import Explanation
 from detector.formats import RecordError, jsonl
 from detector.formats.text import decode
@@ -72,7 +73,7 @@ class MediaType:
         message = Message()
         message["content-type"] = header
         charset = message.get_param("charset")
-        if charset is not None and not (isinstance(charset, str) and _is_known(charset)):
+        if charset is not None and not (isinstance(charset, str) and codec(charset)):
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"charset {charset!r} is unknown; send UTF-8")
         return cls(header.split(";")[0].strip().lower(), charset)
 
@@ -80,13 +81,6 @@ class MediaType:
         """Raises :class:`Problem` 415 where JSON is said to be in another charset."""
         if self.charset is not None and codecs.lookup(self.charset).name != "utf-8":
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "JSON is UTF-8; send it without another charset")
-
-
-def _is_known(charset: str) -> bool:
-    try:
-        return bool(codecs.lookup(charset)._is_text_encoding)
-    except (LookupError, ValueError):
-        return False
 
 
 def asked_by(query: Iterable[tuple[str, str]]) -> Asked:

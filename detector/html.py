@@ -53,7 +53,7 @@ def _roles() -> dict[str, int]:
 ROLES = _roles()
 _CELL_GAP = "\t\t"
 _INDENT = 2
-_BLANKS = re.compile(r"[\t\n\r\f][ \t\n\r\f]*| [ \t\n\r\f]+")
+_BLANKS = re.compile(r"[ \t\n\r\f](?:(?<! )|(?=[ \t\n\r\f]))[ \t\n\r\f]*")
 """Runs of white space, but for the single space that they become."""
 
 
@@ -95,6 +95,8 @@ class Walk:
     """
 
     roles = ROLES
+    told = SPACED | HELD | CELL | _COUNTED
+    """Elements with one of these roles are opened and closed; others at most end the line."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -115,24 +117,25 @@ class Walk:
     def run(self, root: LexborNode | None) -> None:
         """Visit every node that is seen; the open elements are a list, so depth costs no stack."""
         self._root = root
-        elements, roles_of = self._elements, self.roles.get
+        elements, pieces, told, roles_of = self._elements, self._pieces, self.told, self.roles.get
         parents, kinds, known = elements.parents, elements.kinds, elements.known
         opened: list[tuple[LexborNode, str, int]] = []
         node, inside = root, -1
         while node is not None:
             tag = node.tag or ""
             if tag == "-text":
-                if self._preformatted or not node.is_empty_text_node:
+                # Most texts are white space between blocks.
+                if pieces or self._preformatted or not node.is_empty_text_node:
                     self._read(node.text_content or "", inside)
-                elif self._pieces:
-                    self.add(" ", 0, inside)
                 following = node.next
             elif (roles := roles_of(tag, 0)) & UNSEEN:
                 self._skip(node, tag, roles, inside)
                 following = node.next
             else:
-                if roles:
+                if roles & told:
                     self.open(node, tag, roles, inside)
+                elif roles & _BREAKING and pieces:
+                    self.end()
                 parents.append(inside)
                 inside = len(kinds)
                 attributes = node.attributes
@@ -142,8 +145,10 @@ class Walk:
             while following is None and opened:
                 node, tag, roles = opened.pop()
                 inside = parents[inside]
-                if roles:
+                if roles & told:
                     self.close(tag, roles, inside)
+                elif roles & BLOCK and pieces:
+                    self.end()
                 following = node.next if opened else None
             node = following
         self.end()
@@ -187,14 +192,14 @@ class Walk:
 
     def _read(self, text: str, inside: int) -> None:
         """Text of a node in the element ``inside``, white space as it is in the file."""
-        if not self._preformatted:
+        if self._preformatted:
+            for number, line in enumerate(text.split("\n")):
+                if number:
+                    self.end()
+                self.add(line, len(line) - line.count(" "), inside)
+        else:
             text = _BLANKS.sub(" ", text)
             self.add(text, len(text) - text.count(" "), inside)
-            return
-        for number, line in enumerate(text.split("\n")):
-            if number:
-                self.end()
-            self.add(line, len(line) - line.count(" "), inside)
 
     def add(self, text: str, chars: int, inside: int) -> None:
         """Text of the line under way, ``chars`` of it no spaces."""

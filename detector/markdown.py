@@ -137,6 +137,7 @@ class _MarkdownWalk(Walk):
     """The walk, noting what each line is made of and where it stands."""
 
     roles = ROLES | {tag: ROLES.get(tag, 0) | _MARKED for tag in _STRONG | _EMPHASIS | _CODE}
+    told = ~0
 
     def __init__(self, base: str) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,13 +101,18 @@ class Tokens:
         return (sums[ends] - sums[starts]) * _tables_of_powers()[1][starts]
 
 
+def _look_up(table: NDArray[Any], points: NDArray[np.uint32]) -> NDArray[Any]:
+    """The entries of code points; the last one is that of all beyond the basic plane."""
+    return table.take(points, mode="clip")
+
+
 def tokenize(paragraphs: Sequence[str]) -> Tokens:
     """Find the tokens of paragraphs that together have no more than :data:`RUN_CHARS` characters and ends."""
     lengths = np.fromiter(map(len, paragraphs), dtype=np.int64, count=len(paragraphs))
     par_ends = np.cumsum(lengths + 1) - 1
     par_starts = par_ends - lengths
-    points = np.minimum(code_points("\n".join(paragraphs) + "\n"), _CLASS_LIMIT)
-    classes = _CLASS[points]
+    points = code_points("\n".join(paragraphs) + "\n")
+    classes = _look_up(_CLASS, points)
     filled = classes != _BLANK
     single = classes >= _SIGN
     change = np.empty(len(points) + 1, dtype=bool)
@@ -114,16 +120,16 @@ def tokenize(paragraphs: Sequence[str]) -> Tokens:
     np.not_equal(classes[1:], classes[:-1], out=change[1:-1])
     starts = np.flatnonzero(filled & (change[:-1] | single))
     ends = np.flatnonzero(filled & (change[1:] | single)) + 1
-    first = np.searchsorted(starts, np.append(par_starts, len(points)))
+    first = np.append(np.searchsorted(starts, par_starts), len(starts))
     sums = np.zeros(len(points) + 1, dtype=np.uint64)
-    np.cumsum(_FOLD[points] * _tables_of_powers()[0][: len(points)], out=sums[1:])
+    np.cumsum(_look_up(_FOLD, points) * _tables_of_powers()[0][: len(points)], out=sums[1:])
     return Tokens(points, classes, par_starts, par_ends, starts, ends, first, sums)
 
 
 def read_paragraphs(page: Page) -> list[str]:
     """What is read of each paragraph of ``page``: its first :data:`MAX_CHARS` characters."""
-    spans = zip(page.starts.tolist(), page.ends.tolist(), strict=True)
-    return [page.text[start : min(end, start + MAX_CHARS)] for start, end in spans]
+    text, ends = page.text, np.minimum(page.ends, page.starts + MAX_CHARS)
+    return [text[start:end] for start, end in zip(page.starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _runs(paragraphs: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -159,14 +165,15 @@ def ngram_buckets(tokens: Tokens) -> NDArray[np.int32]:
     following = np.append(word[1:], _SALTS[0])[: len(word)]
     following[closing] = _SALTS[0]
     buckets = np.full((len(starts), len(FAMILIES)), NO_BUCKET, dtype=np.int32)
-    buckets[:, 0] = _bucket(word)
-    buckets[:, 1] = _bucket(word * _SALTS[1] + following)
+    words, pairs, beginnings, stems, endings, opens = buckets.T
+    words[:] = _bucket(word)
+    pairs[:] = _bucket(word * _SALTS[1] + following)
     longer = np.flatnonzero(letters & (lengths > _STARTS))
-    buckets[longer, 2] = _bucket(tokens.hashes(starts[longer], starts[longer] + _STARTS) + _SALTS[0])
-    buckets[longer, 4] = _bucket(tokens.hashes(ends[longer] - _ENDS, ends[longer]) + _SALTS[2])
+    beginnings[longer] = _bucket(tokens.hashes(starts[longer], starts[longer] + _STARTS) + _SALTS[0])
+    endings[longer] = _bucket(tokens.hashes(ends[longer] - _ENDS, ends[longer]) + _SALTS[2])
     longest = np.flatnonzero(letters & (lengths > _STEM))
-    buckets[longest, 3] = _bucket(tokens.hashes(starts[longest], starts[longest] + _STEM) + _SALTS[1])
-    buckets[opening, 5] = _bucket(word[opening] + _SALTS[3])
+    stems[longest] = _bucket(tokens.hashes(starts[longest], starts[longest] + _STEM) + _SALTS[1])
+    opens[opening] = _bucket(word[opening] + _SALTS[3])
     return buckets
 
 
@@ -211,14 +218,16 @@ def _own_shape(tokens: Tokens) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     words among the tokens.
     """
     read = np.maximum(tokens.par_ends - tokens.par_starts, 1)
-    classes, upper = tokens.classes, _UPPER[tokens.points]
+    upper = _look_up(_UPPER, tokens.points)
+    lengths, kinds = tokens.ends - tokens.starts, tokens.classes[tokens.starts]
     count = np.diff(tokens.first)
-    digits, signs, unspaced = (_share(classes == kind, tokens) / read for kind in (_DIGIT, _SIGN, _IDEOGRAPH))
-    capitals = _share(upper > 0, tokens) / read
-    titled = np.add.reduceat(np.append(upper[tokens.starts], 0), np.minimum(tokens.first[:-1], len(tokens.starts)))
-    titled = np.where(count > 0, titled, 0) / np.maximum(count, 1)
-    head = tokens.points[tokens.par_starts]
-    last = tokens.points[np.maximum(tokens.par_ends - 1, tokens.par_starts)]
+    digits, signs, unspaced = (
+        _totals(lengths * (kinds == kind), tokens.first) / read for kind in (_DIGIT, _SIGN, _IDEOGRAPH)
+    )
+    capitals = _totals(upper, np.append(tokens.par_starts, len(upper))) / read
+    titled = _totals(upper[tokens.starts], tokens.first) / np.maximum(count, 1)
+    head = np.minimum(tokens.points[tokens.par_starts], _CLASS_LIMIT)
+    last = np.minimum(tokens.points[np.maximum(tokens.par_ends - 1, tokens.par_starts)], _CLASS_LIMIT)
     levels = [
         np.minimum(1.5 * np.log2(count + 1), 9),
         *(np.searchsorted(_SHARE_LEVELS, share) for share in (digits, signs, capitals, titled)),
@@ -230,9 +239,11 @@ def _own_shape(tokens: Tokens) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     return np.column_stack(levels).astype(np.int32), np.column_stack(numbers).astype(np.float32)
 
 
-def _share(mask: NDArray[np.bool_], tokens: Tokens) -> NDArray[np.int64]:
-    sums = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
-    return sums[tokens.par_ends] - sums[tokens.par_starts]
+def _totals(values: NDArray[Any], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums of the ``values`` from each of ``first`` to the next."""
+    sums = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(values, out=sums[1:])
+    return np.diff(sums[first])
 
 
 @dataclass(frozen=True)
@@ -408,7 +419,7 @@ def _read(paragraphs: Sequence[str]) -> tuple[Bags, Bags, NDArray[np.int32], NDA
     kinds = tokens.classes[tokens.starts]
     is_word = (kinds == _LETTER) | (kinds == _IDEOGRAPH)
     before = np.concatenate(([0], np.cumsum(is_word, dtype=np.int64)))
-    words = Bags(buckets[is_word, FAMILIES.index("word")], before[tokens.first])
+    words = Bags(buckets[:, FAMILIES.index("word")][is_word], before[tokens.first])
     levels, numbers = _own_shape(tokens)
     return Bags(buckets, tokens.first), words, levels, numbers, tokens.hashes(tokens.par_starts, tokens.par_ends)
 
@@ -425,24 +436,28 @@ def _markup_numbers(page: Page) -> NDArray[np.float32]:
     return np.column_stack([np.ones(len(page), dtype=np.float32), page.markup.numbers])
 
 
-def _order(key: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Like ``key.argsort()``, for keys that leave room for an index: sorting numbers is far faster than by them."""
-    bits = len(key).bit_length()
-    if not len(key) or int(key.max()).bit_length() + bits > 63:
-        return np.argsort(key, kind="stable")
-    return np.sort((key << bits) | np.arange(len(key))) & ((1 << bits) - 1)
+def _sorted(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of ``keys``, and they in this order. For keys that leave room for an index: sorting numbers is far
+    faster than by them.
+    """
+    bits = len(keys).bit_length()
+    if not len(keys) or int(keys.max()).bit_length() + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order]
+    indexed = (keys << bits) | np.arange(len(keys))
+    indexed.sort()
+    return indexed & ((1 << bits) - 1), indexed >> bits
 
 
 def _elsewhere(
     words: Bags, page: NDArray[np.int64], body: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How often else each word occurs on its page, and in the running text of its page."""
-    key = (page << HASH_BITS) + words.buckets
-    order = _order(key)
-    opens = np.flatnonzero(np.diff(key[order], prepend=-1))
-    lasts = np.diff(np.append(opens, len(key)))
-    elsewhere, in_body = np.zeros(len(key), dtype=np.int64), np.zeros(len(key), dtype=np.int64)
-    if len(key):
-        elsewhere[order] = np.repeat(lasts, lasts) - 1
-        in_body[order] = np.repeat(np.add.reduceat(body[order].astype(np.int64), opens), lasts)
+    order, keys = _sorted((page << HASH_BITS) + words.buckets)
+    opens = np.flatnonzero(np.diff(keys, prepend=-1))
+    counts = np.diff(opens, append=len(keys))
+    elsewhere, in_body = np.empty(len(keys), dtype=np.int64), np.empty(len(keys), dtype=np.int64)
+    if len(keys):
+        elsewhere[order] = np.repeat(counts - 1, counts)
+        in_body[order] = np.repeat(np.add.reduceat(body[order], opens, dtype=np.int64), counts)
     return elsewhere, in_body - body

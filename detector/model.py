@@ -51,6 +51,13 @@ def slots_of(buckets: NDArray[np.int32]) -> NDArray[np.int32]:
     return slots
 
 
+def _marked(columns: NDArray[np.int64], width: int) -> Floats:
+    """Rows (n, ``width``) of 0 with a 1 in each of the ``columns`` (n, any number)."""
+    marked = np.zeros((len(columns), width), dtype=np.float32)
+    marked.ravel()[columns + np.arange(0, marked.size, width)[:, None]] = 1
+    return marked
+
+
 def rarity(idf: Floats) -> Floats:
     """Weights (k + 1) of words for :meth:`detector.features.Features.page_numbers`: first that of unknown ones."""
     highest = idf.max() if len(idf) else np.float32(COMMON_IDF)
@@ -135,8 +142,7 @@ class Model:
         if len(features.markup.buckets):
             vectors += self._bag_vectors(features.markup)
         vectors += self.numbers(self.all_numbers(features))
-        for column, level in zip(SHAPE_OFFSETS[:-1].tolist(), features.all_levels().T, strict=True):
-            vectors += self.shapes[level + column]
+        vectors += _marked(features.all_levels() + SHAPE_OFFSETS[:-1], len(self.shapes)) @ self.shapes
         return vectors
 
     def all_numbers(self, features: Features) -> Floats:
@@ -150,7 +156,8 @@ class Model:
 
     def _bag_vectors(self, bags: Bags) -> Floats:
         """For each paragraph the sum of its buckets' vectors, divided by the norm of its TF-IDF row."""
-        slots = self.slots[bags.buckets].ravel()
+        # Buckets are within the table: what else `take` knows to do about them is slower.
+        slots = self.slots.take(bags.buckets.ravel(), mode="clip")
         a_token = len(slots) // max(len(bags.buckets), 1)
         # More than half of the buckets are unknown; leaving them out halves the sum.
         known = np.flatnonzero(slots > 0)

@@ -9,9 +9,10 @@ from detector.page import Page
 
 # Everything that str.splitlines() and str.isspace() know lies at or below U+3000.
 _TABLE_SIZE = 0x3001
-_SPACE = np.array([chr(c).isspace() for c in range(_TABLE_SIZE)] + [False])
-_BREAK = np.zeros(_TABLE_SIZE + 1, dtype=bool)
-_BREAK[[0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029]] = True
+_SPACE, _BREAK = 1, 2
+_KINDS = np.array([_SPACE * chr(c).isspace() for c in range(_TABLE_SIZE)] + [0], dtype=np.uint8)
+"""Of each code point whether it is white space or ends a line; the last entry stands for all beyond the table."""
+_KINDS[[0x0A, 0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029]] = _BREAK
 _CR, _LF = 0x0D, 0x0A
 
 UNSPACED = (
@@ -54,10 +55,9 @@ def segment(text: str) -> Page:
     next line's first word would not have fitted on the line before.
     """
     signs = code_points(text)
-    points = np.minimum(signs, _TABLE_SIZE)
-    space = _SPACE[points]
-    line_starts, line_ends = _lines(points)
-    word_starts, word_ends = _words(space)
+    kinds = _KINDS.take(signs, mode="clip")
+    line_starts, line_ends = _lines(signs, kinds)
+    word_starts, word_ends = _words(kinds > 0)
     first = np.searchsorted(word_starts, line_starts)
     last = np.searchsorted(word_starts, line_ends)
     filled = np.flatnonzero(last > first)
@@ -66,25 +66,30 @@ def segment(text: str) -> Page:
     indents = (starts - line_starts[filled]).astype(np.int32)
     blanks = (np.diff(filled, prepend=-1) - 1).astype(np.int32)
     # A script without spaces breaks at any character: its first word is one.
-    first_word = np.where(_BREAKS_ANYWHERE[points[starts]], 1, word_ends[first[filled]] - starts)
+    first_word = np.where(_BREAKS_ANYWHERE.take(signs[starts], mode="clip"), 1, word_ends[first[filled]] - starts)
     joined = _wrapped(indents, ends - starts, blanks, first_word, signs[ends - 1])
     head = ~joined
-    tail = np.append(head[1:], True)[: len(head)]
+    tail = np.ones(len(head), dtype=bool)
+    tail[:-1] = head[1:]
     return Page(text, starts[head], ends[tail], indents[head], blanks[head])
 
 
-def _lines(points: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _lines(signs: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends of all lines, blank ones too; a CR before a LF is white space, not an end."""
-    breaks = np.flatnonzero(_BREAK[points])
-    if len(breaks) > 1:
-        pair = (points[breaks[:-1]] == _CR) & (points[breaks[1:]] == _LF) & (np.diff(breaks) == 1)
-        breaks = breaks[np.append(~pair, True)]
-    return np.append(0, breaks + 1), np.append(breaks, len(points))
+    breaks = np.flatnonzero(kinds == _BREAK)
+    is_pair = (signs[breaks[:-1]] == _CR) & (signs[breaks[1:]] == _LF) & (np.diff(breaks) == 1)
+    if is_pair.any():
+        breaks = breaks[np.append(~is_pair, True)]
+    bounds = np.empty(len(breaks) + 2, dtype=np.int64)
+    bounds[0], bounds[1:-1], bounds[-1] = -1, breaks, len(signs)
+    return bounds[:-1] + 1, bounds[1:]
 
 
 def _words(space: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends of the runs of characters that are not white space."""
-    edges = np.flatnonzero(np.diff(space, prepend=True, append=True))
+    within = np.ones(len(space) + 2, dtype=bool)
+    within[1:-1] = space
+    edges = np.flatnonzero(within[1:] != within[:-1])
     return edges[0::2], edges[1::2]
 
 

@@ -72,8 +72,14 @@ RUN_CHARS = 1 << 20
 
 
 def _powers(base: np.uint64) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        return np.concatenate(([np.uint64(1)], np.full(RUN_CHARS, base))).cumprod(dtype=np.uint64)
+    """Powers of ``base`` from 0. A running product waits for itself; here each stretch is the one before it, scaled."""
+    powers = np.ones(RUN_CHARS + 1, dtype=np.uint64)
+    known = 1
+    while known < len(powers):
+        end = min(2 * known, len(powers))
+        np.multiply(powers[: end - known], np.uint64(pow(int(base), known, 2**64)), out=powers[known:end])
+        known = end
+    return powers
 
 
 @cache

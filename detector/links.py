@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _PARTS = re.compile(r"[a-z]+|[0-9]+")
+_DIGIT = re.compile(r"[0-9]")
 _SCHEMES = frozenset({"javascript", "mailto", "tel", "sms", "whatsapp", "data"})
 _SHARED = frozenset({"co", "com", "org", "net", "gov", "ac", "edu"})
 """Second levels under which countries register: ``bbc.co.uk`` is one site, ``co.uk`` is none."""
@@ -26,6 +28,7 @@ def site_of(url: str | None) -> str:
     return domain(host)
 
 
+@lru_cache(maxsize=1 << 10)
 def domain(host: str) -> str:
     """``news.example.co.uk`` to ``example.co.uk``: the last two labels, or three under a shared second level."""
     labels = host.lower().split("@")[-1].split(":")[0].split(".")
@@ -55,21 +58,26 @@ def link_tokens(target: str, site: str) -> set[str]:
     else:
         tokens.add("link=own")
     path, _, query = path.partition("#")[0].partition("?")
-    return tokens | _path_tokens(path) | {f"by={field.split('=')[0][:20]}" for field in _fields(query)}
-
-
-def _path_tokens(path: str) -> set[str]:
-    segments = [segment for segment in path.split("/") if segment]
-    tokens = {f"depth={min(len(segments), _DEEPEST)}"}
-    for segment in segments[:_SEGMENTS]:
-        parts = _PARTS.findall(segment[:_LONGEST_SEGMENT])[:_MOST_PARTS]
-        tokens.update(f"to={part}" for part in parts if len(part) > 1)
-    if segments:
-        last = segments[-1]
-        hyphens = min(last.count("-") + last.count("_"), _MOST_HYPHENS)
-        tokens.add(f"slug={hyphens}" + "0" * any(map(str.isdigit, last)))
+    _add_path(path, tokens)
+    if query:
+        tokens.update([f"by={field.split('=')[0][:20]}" for field in query.split("&")[:_MOST_FIELDS] if field])
     return tokens
 
 
-def _fields(query: str) -> list[str]:
-    return [field for field in query.split("&")[:_MOST_FIELDS] if field]
+def _add_path(path: str, tokens: set[str]) -> None:
+    """Add what the path of a target says."""
+    segments = [segment for segment in path.split("/") if segment]
+    tokens.add(f"depth={min(len(segments), _DEEPEST)}")
+    for segment in segments[:_SEGMENTS]:
+        tokens.update(_segment_tokens(segment[:_LONGEST_SEGMENT]))
+    if segments:
+        last = segments[-1]
+        hyphens = min(last.count("-") + last.count("_"), _MOST_HYPHENS)
+        has_digit = _DIGIT.search(last) is not None if last.isascii() else any(map(str.isdigit, last))
+        tokens.add(f"slug={hyphens}{'0' * has_digit}")
+
+
+@lru_cache(maxsize=1 << 12)
+def _segment_tokens(segment: str) -> tuple[str, ...]:
+    """The words of a segment; those of the first ones are the site's sections, and come again."""
+    return tuple([f"to={part}" for part in _PARTS.findall(segment)[:_MOST_PARTS] if len(part) > 1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -21,7 +22,7 @@ than these speak for the page, not for the paragraph."""
 _ALIKE = 5
 """Of so many of its nearest ancestors the siblings of one shape are counted."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-_PARTS = re.compile(_WORDS.pattern.encode())
+_PARTS, _LOWER_PARTS = re.compile(_WORDS.pattern.encode()), re.compile(rb"[a-z]+|[0-9]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MOST_CLASSES = 8
 _NAMED = 3
@@ -55,6 +56,7 @@ _LONGEST_NAME = 256
 """Names that are longer are data, not names; one of 50 MB would be told of every paragraph in it."""
 
 
+_REMEMBERED = 1 << 14
 _CRC_BITS = 32
 _CRC = (1 << _CRC_BITS) - 1
 _DOT = crc32(b".")
@@ -70,6 +72,23 @@ def _crc_shifts(longest: int) -> NDArray[np.int64]:
 
 
 _CRC_SHIFTS = _crc_shifts(4 * (len("role=") + _LONGEST_NAME))
+
+
+class _Memo(dict[str, Any]):
+    """What ``read`` makes of a string, kept until there are too many of them.
+
+    Most names are those of one page: to order them by their last use, as ``lru_cache`` does, costs more than it saves.
+    """
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401  whatever ``read`` gives
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[name] = made = self._read(name)
+        return made
 
 
 class _Numbers(dict["Kind", int]):
@@ -124,17 +143,23 @@ class Elements:
         buckets, first = _bags(says, says_of)
         hidden = np.array([*(kind[4:5] == (True,) for kind in known), False])[says_of].any(axis=1)
         depths = (chains >= 0).sum(axis=1)
-        alike = self._alike(parents[:-1], kinds[:-1])[chains[:, :_ALIKE]].max(axis=1)
+        alike = self._alike(parents, kinds, chains[:, :_ALIKE]).max(axis=1)
         numbers = np.column_stack([linked, np.log1p(depths), np.log(alike), hidden]).astype(np.float32)
         return Markup(buckets, first, numbers, says_of[:, :_NAMED], tuple(it.name for it in says))
 
-    def _alike(self, parents: NDArray[np.int32], kinds: NDArray[np.int32]) -> NDArray[np.int64]:
-        """How many elements of each one's tag and classes its parent holds; 1 for what is above the outermost."""
+    def _alike(
+        self, parents: NDArray[np.int32], kinds: NDArray[np.int32], elements: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        """How many elements of the tag and classes of each of ``elements`` its parent holds; 1 for what is above the
+        outermost.
+        """
         numbers: dict[tuple[str, str], int] = {}
-        shapes = np.array([numbers.setdefault(_shape(kind), len(numbers)) for kind in self.known], dtype=np.int64)
-        keys = parents * len(numbers) + shapes[kinds] if len(kinds) else kinds
-        _, places, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        return np.append(counts[places], 1)
+        shapes = [numbers.setdefault(_shape(kind), len(numbers)) for kind in self.known]
+        shapes.append(len(numbers))
+        keys = parents.astype(np.int64) * len(shapes) + np.array(shapes)[kinds]
+        sought = keys[elements]
+        keys.sort()
+        return keys.searchsorted(sought, side="right") - keys.searchsorted(sought)
 
 
 def _shape(kind: Kind) -> tuple[str, str]:
@@ -152,7 +177,7 @@ def kind(tag: str, attributes: dict[str, str | None]) -> Kind:
         or get("aria-hidden") == "true"
         or ("style" in attributes and _HIDDEN_STYLE.search(get("style") or "") is not None)
     )
-    named = tuple([(name, attributes[name]) for name in attributes if name in WORDED])
+    named = tuple([item for item in attributes.items() if item[0] in WORDED])
     return tag, get("class"), get("id"), get("role"), hidden, named
 
 
@@ -179,8 +204,9 @@ def _bags(says: list[_Says], says_of: NDArray[np.int32]) -> tuple[NDArray[np.int
         runs = sizes[rows].ravel()
         ends = np.cumsum(runs)
         shifts = (starts[says_of[rows]] + _DISTANCES * buckets_at.shape[1]).ravel() - (ends - runs)
-        at = np.repeat(shifts, runs) + np.arange(ends[-1])
-        buckets[first[begin] : first[begin] + len(at)] = buckets_at.ravel()[at]
+        at = np.repeat(shifts, runs)
+        at += np.arange(len(at))
+        buckets[first[begin] : first[begin] + len(at)] = buckets_at.ravel().take(at)
     return buckets, first
 
 
@@ -188,6 +214,8 @@ def _buckets(tokens: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.
     """The hash bucket of each token at each distance (4, tokens), sorted within each run of ``sizes`` tokens."""
     at_distance = (tokens & _CRC) ^ _CRC_SHIFTS[:, tokens >> _CRC_BITS]
     keys = np.repeat(np.arange(len(sizes)) << HASH_BITS, sizes) + at_distance % ((1 << HASH_BITS) - 1) + 1
+    if len(sizes) <= 1 << (_CRC_BITS - HASH_BITS):
+        keys = keys.astype(np.uint32)  # which are sorted in half the time
     keys.sort(axis=1)
     return np.asarray(keys & ((1 << HASH_BITS) - 1), dtype=np.int32)
 
@@ -213,40 +241,42 @@ def _says_of(kind: Kind, site: str) -> _Says:
         elif value:
             tokens += _worded_tokens(name, value[:_LONGEST_VALUE])
     if len(kind) == 7:
-        tokens += map(_token, sorted(kind[6]))
+        tokens += map(_TOKEN.__getitem__, sorted(kind[6]))
     return _Says(tuple(tokens), says.name)
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=_REMEMBERED)
 def _link_tokens(target: str, site: str) -> tuple[int, ...]:
-    return tuple(map(_token, link_tokens(target, site)))
+    return tuple([_TOKEN[token] for token in link_tokens(target, site)])
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=_REMEMBERED)
 def _worded_tokens(name: str, value: str) -> tuple[int, ...]:
-    return tuple({_token(f"{name}={word.lower()}") for word in _WORDS.findall(value)[:_MOST_WORDS]})
+    return tuple({_TOKEN[f"{name}={word.lower()}"] for word in _WORDS.findall(value)[:_MOST_WORDS]})
 
 
-@lru_cache(maxsize=1 << 14)
 def _says(tag: str, classes: str | None = None, id: str | None = None, role: str | None = None) -> _Says:
     names = [name[:_LONGEST_NAME] for name in classes.split(maxsplit=_MOST_CLASSES)[:_MOST_CLASSES]] if classes else []
-    ids = [id[:_LONGEST_NAME]] if id else []
-    tokens = {_token(f"<{tag[:_LONGEST_NAME]}")}.union(*map(_tokens, [*names, *ids]))
+    name = f"{tag}.{names[0]}" if names else f"{tag}#{id[:_LONGEST_NAME]}" if id else tag
+    if id:
+        names.append(id[:_LONGEST_NAME])
+    tokens = {_TOKEN[f"<{tag[:_LONGEST_NAME]}"]}.union(*[_TOKENS[name] for name in names])
     if role:
-        tokens.add(_token(f"role={role[:_LONGEST_NAME]}"))
-    return _Says(tuple(tokens), tag + (f".{names[0]}" if names else f"#{ids[0]}" if ids else ""))
+        tokens.add(_TOKEN[f"role={role[:_LONGEST_NAME]}"])
+    return _Says(tuple(tokens), name)
 
 
-@lru_cache(maxsize=1 << 14)
-def _tokens(name: str) -> tuple[int, ...]:
+def _tokens(name: str) -> list[int]:
     """A class or an id, and the parts of which it is made."""
-    data = name.encode("utf-8", "replace")
-    parts = (name.lower().encode("utf-8", "replace"), *map(bytes.lower, _PARTS.findall(data)))
-    return tuple([len(part) + 1 << _CRC_BITS | crc32(part, _DOT) for part in parts])
+    data, lower = name.encode("utf-8", "replace"), name.lower().encode("utf-8", "replace")
+    parts = _LOWER_PARTS.findall(data) if data == lower else map(bytes.lower, _PARTS.findall(data))
+    return [len(part) + 1 << _CRC_BITS | crc32(part, _DOT) for part in (lower, *parts)]
 
 
-@lru_cache(maxsize=1 << 14)
 def _token(token: str) -> int:
     """CRC-32 of a token, above it its length in bytes: with these its hash at any distance can be told."""
     data = token.encode("utf-8", "replace")
     return len(data) << _CRC_BITS | crc32(data)
+
+
+_TOKENS, _TOKEN = _Memo(_tokens), _Memo(_token)

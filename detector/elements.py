@@ -159,7 +159,7 @@ class Elements:
         keys = parents.astype(np.int64) * len(shapes) + np.array(shapes)[kinds]
         sought = keys[elements]
         keys.sort()
-        return keys.searchsorted(sought, side="right") - keys.searchsorted(sought)
+        return np.asarray(np.searchsorted(keys, sought, side="right") - np.searchsorted(keys, sought))
 
 
 def _shape(kind: Kind) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from detector.features import (
     SHAPE_OFFSETS,
     SHAPES,
     Features,
+    _elsewhere,
+    _tables_of_powers,
 )
 
 WORD = FAMILIES.index("word")
@@ -78,6 +82,56 @@ def test_a_page_longer_than_a_run_is_read_in_runs():
     assert len(features.lengths) == 2 * RUN_CHARS // len(line)
     assert len({tuple(words_of(features, i)) for i in (0, 500, len(features.lengths) - 1)}) == 1
     assert set(features.repeats.tolist()) == {len(features.lengths)}
+
+
+ODD = [
+    "a1 B2!",
+    "12 Äpfel: 3,50 €",
+    "ＡＢＣ １２",
+    "語語 ABC。",
+    "²½ Ⅷ x",
+    "\ud800 😀 𝐀bc",
+    "Ab-CD'ef",
+    "…",
+    "ที่ 5",
+    "İı ǅ",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_shares_are_those_of_counting_signs_one_by_one(text):
+    def share(is_one):
+        return sum(map(is_one, text)) / len(text)
+
+    def is_capital(char):
+        return ord(char) < 0xFFFF and char.isalpha() and len(char.lower()) == 1 and char.lower() != char
+
+    numbers = dict(zip(("digits", "signs", "capitals"), read(text).numbers[0, 3:6].tolist(), strict=True))
+    assert numbers["digits"] == pytest.approx(share(lambda char: unicodedata.category(char)[0] == "N"))
+    assert numbers["capitals"] == pytest.approx(share(is_capital))
+    letters = share(lambda char: char.isalnum() or char.isspace() or unicodedata.category(char)[0] == "M")
+    assert numbers["signs"] == pytest.approx(1 - letters, abs=share(lambda char: ord(char) > 0xFFFF) + 1e-6)
+
+
+def test_powers_are_powers():
+    powers, inverses = _tables_of_powers()
+    for exponent in (0, 1, 2, 3, 64, 65, 1000, RUN_CHARS - 1, RUN_CHARS):
+        assert int(powers[exponent]) == pow(int(powers[1]), exponent, 2**64)
+        assert int(powers[exponent]) * int(inverses[exponent]) % 2**64 == 1
+
+
+def test_words_are_counted_elsewhere_on_their_page_and_in_its_running_text():
+    pages = ["harbour one\n" + "harbour tide " * 12 + "\nTide harbour", "", "tide", "one one\n語"]
+    words = [[word.lower() for word in line.split()] for page in pages for line in page.splitlines()]
+    features = read(*pages)
+    line = np.repeat(np.arange(len(words)), np.diff(features.words.first))
+    body = (features.lengths > 120)[line]
+    elsewhere, in_body = _elsewhere(features.words, features.page[line], body)
+    place = [
+        (int(features.page[i]), word, bool(features.lengths[i] > 120)) for i, ws in enumerate(words) for word in ws
+    ]
+    assert elsewhere.tolist() == [sum(a[:2] == b[:2] for b in place) - 1 for a in place]
+    assert in_body.tolist() == [sum(a[:2] == b[:2] and b[2] for b in place) - a[2] for a in place]
 
 
 def test_blank_lines_and_repeats_are_of_the_page():

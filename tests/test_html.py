@@ -83,6 +83,24 @@ def test_siblings_of_one_shape_are_counted():
     assert page.markup.numbers[:20, 2].tolist() == pytest.approx([np.log(20)] * 20)
 
 
+def test_siblings_are_counted_as_by_hand():
+    html = (
+        "<ul class=a><li>x<li class=t>y<li class=t id=z>z<li class='t u'>v</ul><ul><li>w</ul><p>p<p>q<p hidden>r"
+        "<div><b>s</b><b>t</b></div><div class=''>u</div>"
+    )
+    numbers = markup_of(html).numbers[:, 2]
+    # x: its list item alone, two lists that differ; y and z: two of their class; p, q, r: three; s and t: in two
+    # alike divs (an empty class is none), one line with two elements.
+    assert np.exp(numbers).round().tolist() == [1, 2, 2, 1, 1, 3, 3, 3, 2, 2]
+
+
+def test_names_are_read_alike_when_they_were_forgotten(monkeypatch):
+    html = "".join(f"<div class='newsBox a{i}' id=i{i}><a href=/to/{i} title='Read {i}'>x</a></div>" for i in range(40))
+    expected = said(html)
+    monkeypatch.setattr("detector.elements._REMEMBERED", 3)
+    assert said(html) == said(html) == expected
+
+
 def test_the_same_class_has_the_same_buckets_and_distance_tells():
     page = parse_html("<div class=promo>a</div><div class=promo>b</div><div class=promo><div><div>c</div></div></div>")
     assert page.markup is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -137,11 +137,11 @@ class Elements:
         chain_kinds = kinds[chains]
         used = np.zeros(len(self.known) + 1, dtype=bool)
         used[chain_kinds] = used[-1] = True
-        known = [kind for kind, is_used in zip(self.known, used.tolist(), strict=False) if is_used]
-        says = [*(_says_of(kind, site) for kind in known), _NOTHING]
+        known = list(compress(self.known, used.tolist()))
+        says = [*[_says_of(kind, site) for kind in known], _NOTHING]
         says_of = (np.cumsum(used, dtype=np.int32) - 1)[chain_kinds]
         buckets, first = _bags(says, says_of)
-        hidden = np.array([*(kind[4:5] == (True,) for kind in known), False])[says_of].any(axis=1)
+        hidden = np.array([*[len(kind) > 4 and kind[4] for kind in known], False])[says_of].any(axis=1)
         depths = (chains >= 0).sum(axis=1)
         alike = self._alike(parents, kinds, chains[:, :_ALIKE]).max(axis=1)
         numbers = np.column_stack([linked, np.log1p(depths), np.log(alike), hidden]).astype(np.float32)
@@ -234,15 +234,15 @@ def _says_of(kind: Kind, site: str) -> _Says:
     says = _says(*kind[:4])
     if len(kind) < 6:
         return says
-    tokens = list(says.tokens)
+    tokens = says.tokens
     for name, value in kind[5]:
-        if name == "href":
-            tokens += _link_tokens(value or "", site) if kind[0] == "a" else ()
-        elif value:
-            tokens += _worded_tokens(name, value[:_LONGEST_VALUE])
+        if name != "href":
+            tokens += _worded_tokens(name, value[:_LONGEST_VALUE]) if value else ()
+        elif kind[0] == "a":
+            tokens += _link_tokens(value or "", site)
     if len(kind) == 7:
-        tokens += map(_TOKEN.__getitem__, sorted(kind[6]))
-    return _Says(tuple(tokens), says.name)
+        tokens += tuple([_TOKEN[field] for field in sorted(kind[6])])
+    return _Says(tokens, says.name)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -56,7 +56,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Label every paragraph of a scraped page: editorial, promo, related-links or boilerplate.",
-    epilog="Exit codes: 0 all went well, 1 something could not be read, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 all went well, 1 something could not be read, 2 wrong usage, 130 interrupted."
+    " Where nothing could be labelled, no output is written, or it stays as it was.",
 )
 
 
@@ -122,7 +123,11 @@ class Corpus:
 
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Write here instead of to standard output; .gz, .zst, .bz2, .xz compress."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write here, whole or not at all, instead of to standard output; .gz, .zst, .bz2, .xz compress.",
+        ),
     ] = None
     input_format: Annotated[
         InputFormat, typer.Option("--input-format", help="auto goes by suffix, and tells HTML by its first bytes.")
@@ -138,7 +143,9 @@ class Corpus:
         Path | None, typer.Option("--errors", help="Write failures here: JSON Lines of file, record, reason.")
     ] = None
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0: one for each core.")] = 0
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that was interrupted.")] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that was interrupted; nothing is done if it had ended.")
+    ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False
     max_page_bytes: Annotated[
         int, typer.Option("--max-page-bytes", min=1, help="Do not read a page that is longer, decompressed.")

@@ -335,8 +335,24 @@ def test_an_output_that_is_there_is_kept(page, tmp_path):
     assert ran.stderr == f"detector: {out} is there: --overwrite replaces it, or give another name\n"
     assert out.read_text() == "mine"
     run("label", page, "-o", out, "--overwrite")
-    assert "no run of it is under way: nothing to do" in run("label", page, "-o", out, "--resume").stderr
+    assert run("label", page, "-o", out, "--resume").stderr == (
+        f"detector: {out} is whole: nothing to do; --overwrite labels anew\n"
+    )
+    ran = run("label", page, "-o", out, "--resume", "--url-field", "uri", code=1)
+    assert ran.stderr == (
+        f"detector: {out} is whole, and its run was another one (--url-field was url, is uri):"
+        " give the same again, another output, or --overwrite to label anew\n"
+    )
     assert "name it with -o" in run("label", page, "--resume", code=1).stderr
+
+
+def test_where_nothing_could_be_labelled_there_is_no_output(page, tmp_path):
+    out = tmp_path / "out.jsonl"
+    for arguments in (["label", "none.txt"], ["clean", "none.txt"], ["label", page, "--max-page-bytes", "9"]):
+        ran = run(*arguments, "-o", out, code=1)
+        assert f"detector: nothing could be labelled: {out} is not written" in ran.stderr
+    run("view", "none.txt", "-o", tmp_path / "page.html", code=1)
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_the_log_is_json_lines_for_machines(page, tmp_path):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,8 +74,10 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
     detector = Detector.load(plan.job.model)
     outputs = _outputs(plan, inputs, detector, stream)
     outputs.begin(resume=plan.resume, overwrite=plan.overwrite)
+    if outputs.ended_before:
+        report.note(f"{plan.output} is whole: nothing to do; --overwrite labels anew")
+        return Tally()
     if outputs.state.whole:
-        report.note(f"{plan.output} is there and no run of it is under way: nothing to do; --overwrite labels anew")
         return outputs.state.tally
     before = outputs.state.tally.pages
     try:
@@ -85,6 +87,9 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
         if outputs.give_up():
             report.note(f"what is done is kept: the same command with --resume goes on ({plan.output})")
         raise
+    if outputs.state.in_vain and plan.output is not None:
+        kept = "is as it was" if plan.output.exists() else "is not written"
+        report.note(f"nothing could be labelled: {plan.output} {kept}")
     report.summary(tally, time.monotonic() - started, tally.pages - before)
     return tally
 
@@ -137,14 +142,28 @@ def _lane(plan: Plan, path: Path, journal: bool) -> Lane:
 
 
 def _what(plan: Plan, inputs: Sequence[Input | Failure], detector: Detector) -> Mapping[str, Any]:
-    """What must be the same for a run to go on."""
-    options = asdict(plan.job) | {"errors": plan.errors and str(plan.errors.absolute())}
-    options.pop("model")
+    """What must be the same for a run to go on, by the names that people know."""
+    reading, writing = plan.job.reading, plan.job.writing
+    keep = writing.keep
     return {
         "inputs": fingerprint(inputs),
         "model": detector.model.name,
         "release": __version__,
-        "options": repr(sorted(options.items())),
+        "command": "clean" if keep else "label",
+        "--input-format": reading.input_format,
+        "--output-format": writing.output_format,
+        "--text-field": reading.names.text,
+        "--html-field": reading.names.html,
+        "--id-field": reading.names.id,
+        "--url-field": reading.names.url,
+        "--max-page-bytes": reading.limit,
+        "--keep": ", ".join(keep.labels) if keep else None,
+        "--recall or --precision": keep and keep.preset,
+        "--min-confidence": keep and keep.min_confidence,
+        "--site-memory": plan.job.site_memory,
+        "--errors": plan.errors and str(plan.errors.absolute()),
+        "compression": writing.suffix,
+        "terminal": writing.width or None,
     }
 
 

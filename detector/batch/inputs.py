@@ -152,11 +152,13 @@ def format_of(path: str, input_format: str, names: Fields, markdown: bool = Fals
             return WholeFile({"text": False, "html": True}.get(name), markdown)
 
 
-def fingerprint(inputs: Iterable[Input | Failure]) -> str:
-    """A hash of the files' names, sizes and times: whether two runs read the same."""
+def fingerprint(inputs: Sequence[Input | Failure]) -> str:
+    """The files' number and bytes, and a hash of their names, sizes and times: whether two runs read the same."""
     digest = hashlib.sha256()
+    total = 0
     for found in inputs:
         size, stamp = (found.size, found.stamp) if isinstance(found, Input) else (None, None)
         path = found.path if isinstance(found, Input) else found.file
+        total += size or 0
         digest.update(f"{path}\0{size}\0{stamp}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    return f"{len(inputs):,} of {total:,} bytes, with times {digest.hexdigest()[:16]}"

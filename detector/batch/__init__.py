@@ -12,6 +12,7 @@ become what all of them wait for.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from detector.batch.engine import cores, run
 from detector.batch.inputs import SUFFIXES, Input, at_most_one_page, find, fingerprint
 from detector.batch.outputs import FileLane, Lane, OutputError, Outputs, StreamLane
 from detector.batch.report import Json, Plain, Report
-from detector.batch.tally import Failure, Tally
+from detector.batch.tally import Failure, Tally, printable
 from detector.batch.work import Job, Parser, WorkerError, Writing
 from detector.detector import Detector
 from detector.formats import Broken, Note
@@ -70,7 +71,7 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
     :class:`WorkerError` where a worker dies; what is done by then is kept for a run with ``resume``.
     """
     started = time.monotonic()
-    inputs = find(plan.paths, report.note)
+    inputs = _without_outputs(plan, find(plan.paths, report.note), report)
     detector = Detector.load(plan.job.model)
     outputs = _outputs(plan, inputs, detector, stream)
     outputs.begin(resume=plan.resume, overwrite=plan.overwrite)
@@ -92,6 +93,18 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
         report.note(f"nothing could be labelled: {plan.output} {kept}")
     report.summary(tally, time.monotonic() - started, tally.pages - before)
     return tally
+
+
+def _without_outputs(plan: Plan, inputs: list[Input | Failure], report: Report) -> list[Input | Failure]:
+    """``inputs`` without what the run writes, where a folder or a glob brought that in."""
+    written = {os.path.realpath(path) for path in (plan.output, plan.errors) if path is not None}
+    kept: list[Input | Failure] = []
+    for found in inputs:
+        if isinstance(found, Input) and found.path not in plan.paths and os.path.realpath(found.path) in written:
+            report.note(f"{printable(found.path)}: not read, for it is written")
+        else:
+            kept.append(found)
+    return kept
 
 
 def _through(
@@ -132,6 +145,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _lane(plan: Plan, path: Path, journal: bool) -> Lane:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file, as in {path / 'labels.jsonl'}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
     if not _is_file(path):
         return StreamLane.at(path)
     if path == plan.output and plan.job.writing.output_format == "parquet":

@@ -100,7 +100,13 @@ def _parts(found: Input | Failure, reading: Reading) -> Iterator[tuple[Piece | B
     except (RecordError, DamagedError, MissingExtraError) as error:
         yield Broken(following, str(error)), consumed
     except OSError as error:
-        yield Broken(following, f"cannot be read ({error.strerror or error})"), consumed
+        yield Broken(following, _unreadable(found.path, error)), consumed
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    # Of a page that is not there, fsspec says its address.
+    return f"cannot be read ({reason})" if reason != path else "cannot be read; check the address, and the network"
 
 
 def _after(part: Piece | Broken) -> int | None:

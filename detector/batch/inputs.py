@@ -47,7 +47,13 @@ def find(paths: Iterable[str], warn: Callable[[str], None]) -> list[Input | Fail
     :class:`~detector.batch.tally.Failure`; ``warn`` is told how many of a folder's files are left out, hidden ones
     aside.
     """
-    return [found for path in paths for found in _named(path, warn)]
+    found: list[Input | Failure] = []
+    for path in paths:
+        if path == STANDARD_INPUT and Input(path) in found:
+            found.append(Failure(path, None, "standard input is read once; name - once"))
+        else:
+            found.extend(_named(path, warn))
+    return found
 
 
 def _named(path: str, warn: Callable[[str], None]) -> list[Input | Failure]:
@@ -65,7 +71,7 @@ def _named(path: str, warn: Callable[[str], None]) -> list[Input | Failure]:
 
 
 def _nothing(path: str) -> Failure:
-    return Failure(path, None, "no such file or folder; check the name")
+    return Failure(path or "''", None, "no such file or folder; check the name")
 
 
 def _local(path: str) -> Input | Failure:

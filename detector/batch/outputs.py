@@ -87,14 +87,14 @@ class Lane(Protocol):
 class StreamLane:
     """A pipe, a device, or standard output: what is written is gone."""
 
-    def __init__(self, file: IO[bytes], *, owned: bool) -> None:
-        self._file, self._owned = file, owned
+    def __init__(self, file: IO[bytes], *, owned: bool, name: str = "") -> None:
+        self._file, self._owned, self._name = file, owned, name
         self.length = 0
 
     @classmethod
     def at(cls, path: Path) -> StreamLane:
         """The pipe or device at ``path``."""
-        return cls(path.open("wb", buffering=0), owned=True)
+        return cls(path.open("wb", buffering=0), owned=True, name=str(path))
 
     def create(self) -> None:
         """Nothing is to be done."""
@@ -105,8 +105,12 @@ class StreamLane:
 
     def write(self, data: bytes) -> None:
         """Write at once: what is read at the other end may be waited for."""
-        self._file.write(data)
-        self._file.flush()
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            error.filename = self._name or error.filename
+            raise
         self.length += len(data)
 
     def sync(self) -> None:

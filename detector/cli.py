@@ -165,7 +165,7 @@ class Corpus:
         bool,
         typer.Option(
             "--site-memory",
-            help="Pages of one host, by URL, tell about one another, a megabyte at a time: sort them by host.",
+            help="Pages of one host, by URL, tell about one another, 16 MB of input at a time: sort more by host.",
         ),
     ] = False
     json_log: Annotated[bool, typer.Option("--json-log", help="Say all on standard error as JSON Lines.")] = False

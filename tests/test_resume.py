@@ -129,6 +129,26 @@ def test_killed_again_and_again(corpus, tmp_path, small_steps, mortal):
     assert out.with_suffix(".err").read_bytes() == (tmp_path / "expected.err").read_bytes()
 
 
+def test_site_memory_goes_on_as_if_undisturbed(tmp_path, small_steps, mortal, monkeypatch):
+    monkeypatch.setattr(chunks, "SITE_CHUNK_BYTES", 20_000)
+    die, revive = mortal
+    path = tmp_path / "in.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(300):
+            text = f"Number {i} of the street was sold.\n\nDear readers, we need you."
+            file.write(json.dumps({"text": text, "url": f"https://{i % 3}.example/{i}"}) + "\n")
+    same = plan(path, output=tmp_path / "expected.jsonl", site_memory=True)
+    label_all(same, Told(), None)
+    out = tmp_path / "out.jsonl"
+    die(11)
+    with pytest.raises(Killed):
+        label_all(replace(same, output=out), Told(), None)
+    revive()
+    assert out.with_name(".out.jsonl.partial").stat().st_size
+    label_all(replace(same, output=out, resume=True), Told(), None)
+    assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
+
+
 @pytest.fixture
 def interrupted(corpus, tmp_path, small_steps, mortal):
     """A run that was killed half-way, and its output."""

@@ -113,7 +113,7 @@ def _through(
     tally, start = outputs.state.tally, outputs.state.position
     sizes = [found.size for found in inputs if isinstance(found, Input)]
     total = sum(size for size in sizes if size is not None) if None not in sizes else None
-    cut = chunks_of(inputs, plan.job.reading, start)
+    cut = chunks_of(inputs, plan.job.reading, start, sites=plan.job.site_memory)
     for done in run(plan.job, detector, cut, plan.jobs, resumed=start.files > 0 or start.pieces > 0):
         outputs.write("output", done.output)
         for failure in done.failures:

@@ -31,10 +31,11 @@ _AHEAD = 2
 def in_processes(job: Job, chunks: Iterator[Chunk], jobs: int) -> Iterator[Done]:
     """All ``chunks``, done, in their order, by ``jobs`` processes; raises :class:`WorkerError` where one dies."""
     under_way: deque[Future[Done]] = deque()
+    ahead = jobs + 1 if job.site_memory else _AHEAD * jobs  # of large chunks, fewer wait
     with _pool(job, jobs) as submit:
         for chunk in chunks:
             under_way.append(submit(chunk))
-            if len(under_way) >= _AHEAD * jobs:
+            if len(under_way) >= ahead:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

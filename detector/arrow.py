@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.extras import missing
+
 try:
     import pyarrow as pa
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(f"detector.arrow: pip install 'banner-detector[arrow]' ({missing})") from missing
+except ImportError as error:
+    raise missing(error, "arrow", "detector.arrow") from None
 
 from detector.detector import Detector
 from detector.keep import Keep

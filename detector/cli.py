@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import wraps
@@ -42,7 +44,8 @@ class _Commands(TyperGroup):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()
+                if sys.stdout:
+                    sys.stdout.flush()
         except BrokenPipeError:
             # What is still buffered goes nowhere, or Python would complain at its own exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,7 +59,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Label every paragraph of a scraped page: editorial, promo, related-links or boilerplate.",
-    epilog="Exit codes: 0 all went well, 1 something could not be read, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 all went well, 1 something could not be read, 2 wrong usage, 130 interrupted, 143 terminated."
+    " Where nothing could be labelled, no output is written, or it stays as it was.",
 )
 
 
@@ -113,6 +117,12 @@ OnePage = Annotated[str, typer.Argument(metavar="PAGE", help="A file of text or 
 
 _RECORD_SUFFIXES = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _LABEL_SUFFIXES = _RECORD_SUFFIXES | {".tsv": "tsv"}
+_OTHERS = frozenset(
+    (".arrow", ".csv", ".htm", ".html", ".md", ".svg", ".tsv", ".txt", ".warc", ".wet", ".xlsx", ".xml")
+)
+"""Suffixes of other formats than that which is written for want of a better."""
+_MOST_JOBS = 512
+"""Each has a chunk or two of the input waiting, and a model of its own."""
 _CLEAN_SUFFIXES = _RECORD_SUFFIXES | {".txt": "text", ".md": "markdown"}
 
 
@@ -122,7 +132,11 @@ class Corpus:
 
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Write here instead of to standard output; .gz, .zst, .bz2, .xz compress."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write here, whole or not at all, instead of to standard output; .gz, .zst, .bz2, .xz compress.",
+        ),
     ] = None
     input_format: Annotated[
         InputFormat, typer.Option("--input-format", help="auto goes by suffix, and tells HTML by its first bytes.")
@@ -137,8 +151,12 @@ class Corpus:
     errors: Annotated[
         Path | None, typer.Option("--errors", help="Write failures here: JSON Lines of file, record, reason.")
     ] = None
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0: one for each core.")] = 0
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that was interrupted.")] = False
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=0, max=_MOST_JOBS, help="Worker processes; 0: one for each core.")
+    ] = 0
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that was interrupted; nothing is done if it had ended.")
+    ] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")] = False
     max_page_bytes: Annotated[
         int, typer.Option("--max-page-bytes", min=1, help="Do not read a page that is longer, decompressed.")
@@ -147,7 +165,7 @@ class Corpus:
         bool,
         typer.Option(
             "--site-memory",
-            help="Pages of one host, by URL, tell about one another, a megabyte at a time: sort them by host.",
+            help="Pages of one host, by URL, tell about one another, 16 MB of input at a time: sort more by host.",
         ),
     ] = False
     json_log: Annotated[bool, typer.Option("--json-log", help="Say all on standard error as JSON Lines.")] = False
@@ -158,14 +176,21 @@ class Corpus:
         job = Job(self.model, self._reading(output_format), self._writing(output_format, keep), self.site_memory)
         jobs = self.jobs or batch.cores()
         plan = Plan(paths, job, self.output, self.errors, jobs, self.resume, self.overwrite)
-        with report.running() if isinstance(report, batch.Plain) else nullcontext():
-            tally = batch.label_all(plan, report, sys.stdout.buffer)
+        if sys.stdout is None and self.output is None:
+            raise typer.BadParameter("standard output is closed: name a file with -o")
+        with report.running() if isinstance(report, batch.Plain) else nullcontext(), _terminable():
+            tally = batch.label_all(plan, report, sys.stdout.buffer if sys.stdout else io.BytesIO())
         if tally.failed:
             raise typer.Exit(1)
 
     def auto(self, suffixes: Mapping[str, str], otherwise: str) -> str:
         """The output's format by its suffix, ``otherwise`` where that says nothing."""
-        return suffixes.get(Path(stem(str(self.output or ""))).suffix.lower(), otherwise)
+        suffix = Path(stem(str(self.output or ""))).suffix.lower()
+        if suffix in _OTHERS and suffix not in suffixes:
+            raise typer.BadParameter(
+                f"{self.output} would hold none of what its name says: name {', '.join(suffixes)}, or --output-format"
+            )
+        return suffixes.get(suffix, otherwise)
 
     def _reading(self, output_format: str) -> Reading:
         rest = output_format in ("jsonl", "parquet")
@@ -174,7 +199,7 @@ class Corpus:
 
     def _writing(self, output_format: str, keep: Keep | None) -> Writing:
         self._check(output_format)
-        colour = output_format == "table" and self.output is None and sys.stdout.isatty()
+        colour = output_format == "table" and self.output is None and _on_terminal()
         width = shutil.get_terminal_size().columns if output_format == "table" else 0
         codec = codec_of(str(self.output or ""))
         return Writing(output_format, keep, codec.suffix if codec else "", width, colour)
@@ -191,6 +216,24 @@ class Corpus:
             raise typer.BadParameter("Parquet is a file, compressed inside: name it with -o, as in -o labels.parquet")
         if output_format == "dolma" and self.html_field:
             raise typer.BadParameter("Dolma attributes are spans of the documents' text: leave out --html-field")
+
+
+def _on_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends what is done here in order, as the key that interrupts does; its exit code is the shell's for it."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _with_corpus(command: Callable[..., None]) -> Callable[..., None]:
@@ -249,7 +292,7 @@ def label_command(
 ) -> None:
     """Label every paragraph of every page."""
     if output_format is LabelOutput.AUTO:
-        on_terminal = corpus.output is None and sys.stdout.isatty()
+        on_terminal = corpus.output is None and _on_terminal()
         output_format = LabelOutput(corpus.auto(_LABEL_SUFFIXES, "table" if on_terminal else "jsonl"))
     if output_format is LabelOutput.DOLMA and (len(paths) != 1 or at_most_one_page(paths, corpus.input_format)):
         raise typer.BadParameter("Dolma attributes stand beside the documents of one file: name one JSON Lines file")

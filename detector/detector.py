@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import cache, cached_property, partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,20 +55,24 @@ class Detector:
 
     def label(self, text: str) -> Page:
         """Label a page of plain text, as scraped."""
+        _check_text(text)
         return self.label_pages([segment(text)])[0]
 
     def label_html(self, html: str | bytes, url: str | None = None, charset: str | None = None) -> Page:
         """Label a page of HTML, as fetched; ``charset`` is the HTTP header's. The page's text is what a reader sees."""
+        _check_html(html)
         from detector.html import parse_html  # text needs no HTML parser
 
         return self.label_pages([parse_html(html, url, charset)])[0]
 
     async def alabel(self, text: str) -> Page:
         """:meth:`label` for asyncio: calls that wait at the same time are labelled together, in a thread."""
+        _check_text(text)
         return await self._batcher.label(partial(segment, text))
 
     async def alabel_html(self, html: str | bytes, url: str | None = None, charset: str | None = None) -> Page:
         """:meth:`label_html` for asyncio: calls that wait at the same time are labelled together, in a thread."""
+        _check_html(html)
         from detector.html import parse_html
 
         return await self._batcher.label(partial(parse_html, html, url, charset))
@@ -93,6 +98,7 @@ class Detector:
         min_confidence: float | None = None,
     ) -> str:
         """What :meth:`keep_mask` keeps of a page of HTML, as Markdown; links are resolved against ``url``."""
+        _check_html(html)
         from detector.markdown import parse_markdown
 
         page = parse_markdown(html, url, charset)
@@ -104,8 +110,10 @@ class Detector:
 
         ``site_memory`` is that of :meth:`label_stream`: it needs pages that know their URL.
         """
-        pages = (segment(text) if isinstance(text, str) else text for text in texts)
-        return self.label_stream(pages, site_memory=site_memory)
+        if isinstance(texts, str | bytes | Page):
+            # A text is an iterable of texts as well: each of its letters would be a page.
+            raise TypeError(f"an iterable of texts is wanted, not one {type(texts).__name__}: give a list of it")
+        return self.label_stream(map(_segmented, texts, count()), site_memory=site_memory)
 
     def label_stream(self, pages: Iterable[Page], *, site_memory: bool | SiteMemory = False) -> Iterator[Page]:
         """Label any number of segmented pages, in order; memory holds one batch at a time.
@@ -172,6 +180,28 @@ class Detector:
         evidence = Evidence.of(self.model, page)
         for index in indices:
             yield evidence.explain(index, most)
+
+
+def _check_text(text: object) -> None:
+    """Raises ``TypeError`` for what is no text, before something deep inside stumbles over it."""
+    if isinstance(text, bytes | bytearray):
+        raise TypeError(f"a page's text is wanted as str, not {type(text).__name__}: decode it, or label_html() it")
+    if not isinstance(text, str):
+        raise TypeError(f"a page's text is wanted as str, not {type(text).__name__}")
+
+
+def _check_html(html: object) -> None:
+    if not isinstance(html, str | bytes):
+        raise TypeError(f"a page's HTML is wanted as str or bytes, not {type(html).__name__}")
+
+
+def _segmented(text: object, position: int) -> Page:
+    """One of many pages; raises ``TypeError`` with its ``position`` for what is none."""
+    if isinstance(text, Page):
+        return text
+    if isinstance(text, str):
+        return segment(text)
+    raise TypeError(f"texts[{position}] is {type(text).__name__}: each text is wanted as str, or as a segmented Page")
 
 
 def _settling(site_memory: bool | SiteMemory) -> Callable[[list[Page]], list[Page]]:

@@ -15,5 +15,10 @@ def needed(module: str, extra: str, use: str) -> Any:  # noqa: ANN401  A module 
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = error.name or module
-        raise MissingExtraError(f"{use} needs {package}: pip install 'banner-detector[{extra}]'") from None
+        raise missing(error, extra, use) from None
+
+
+def missing(error: ImportError, extra: str, use: str) -> MissingExtraError:
+    """What to raise where an ``import`` that type checkers must see failed with ``error``."""
+    package = error.name or str(error)
+    return MissingExtraError(f"{use} needs {package}: pip install 'banner-detector[{extra}]'")

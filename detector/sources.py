@@ -143,6 +143,8 @@ def opened(path: str) -> Iterator[Source]:
     """The file at ``path``, decompressed by its suffix; standard input by its first bytes."""
     with ExitStack() as stack:
         if path == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise DamagedError("standard input is closed; name a file")
             # A buffer over a buffer, to look ahead in what may be a pipe.
             start = sys.stdin.buffer.peek(MAGIC_BYTES)  # type: ignore[union-attr]
             yield Source(_Counted(sys.stdin.buffer, None), codec_of_bytes(start))

@@ -11,6 +11,7 @@ _SOME_TAGS, _MANY_TAGS = 3_000, 20_000
 _MANY_BYTES = 1 << 21
 _LONG_TAG = 1 << 13
 _MANY_ATTRIBUTES = 1_000
+_MANY_QUOTED = 4
 """A page with fewer tags, fewer bytes and no tag that is so long and has so many attributes is parsed as it is."""
 _DEEPEST = 1_000
 """Browsers nest 512 elements at most; what is deeper stands beside them."""
@@ -23,6 +24,7 @@ _READ = frozenset(name.encode() for name in TELLING | {"class", "href", "charset
 _TAG = re.compile(rb"<(/?)([a-zA-Z][^\s/>]*+)")
 _ATTRIBUTE = re.compile(rb"""[\s/]*+([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"[^"]*+"?|'[^']*+'?|[^\s>"'][^\s>]*+)?)?""")
 _TAG_END = re.compile(rb"[\s/]*+>?")
+_QUOTED = re.compile(rb"""=\s*+(?:"[^"]*+"?|'[^']*+'?)""")
 _RAW = (b"script", b"style", b"textarea", b"title", b"iframe", b"noembed", b"noframes", b"xmp")
 _RAW_END = {name: re.compile(rb"</" + name + rb"(?=[\s/>])", re.IGNORECASE) for name in _RAW}
 _FLAT = frozenset(
@@ -47,16 +49,31 @@ def tame(data: bytes) -> bytes:
 
 def _has_crowded_tag(data: bytes) -> bool:
     """Whether some tag has very many attributes: it must be long, so only those with a ``>`` far off are looked at."""
-    begin = 0
+    begin, quoted = 0, 0
     while 0 <= begin < len(data) - _LONG_TAG:
-        if data.find(b">", begin, begin + _LONG_TAG) >= 0:
+        ends = data.find(b">", begin, begin + _LONG_TAG)
+        if ends >= 0:
+            # In an attribute's value, it ends no tag: where many may be such, look again without values, once.
+            quoted = quoted + 1 if quoted >= 0 and _may_be_quoted(data, ends) else min(quoted, 0)
             begin += _LONG_TAG
+            if quoted == _MANY_QUOTED:
+                data, begin, quoted = _QUOTED.sub(b"=", data), 0, -1
             continue
         opens = data.rfind(b"<", 0, begin + _LONG_TAG)
         tag = _TAG.match(data, opens) if opens >= 0 else None
         if tag and _attributes_reach(data, tag.end(), _MANY_ATTRIBUTES):
             return True
         begin = data.find(b">", begin + _LONG_TAG)
+    return False
+
+
+def _may_be_quoted(data: bytes, position: int) -> bool:
+    """Whether what is at ``position`` may be in an attribute's value: the last quote before it comes after a ``=``."""
+    for quote in (b'"', b"'"):
+        at = data.rfind(quote, 0, position)
+        before = data[at - 1 : at] if at > 0 else b""
+        if before == b"=" or (before.isspace() and data[max(0, at - _LONG_TAG) : at].rstrip().endswith(b"=")):
+            return True
     return False
 
 

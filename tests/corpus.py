@@ -45,7 +45,7 @@ class Told:
 
 def plan(*paths: Path | str, writing: Writing | None = None, jobs: int = 1, **options: Any) -> Plan:
     reading = {name: options.pop(name) for name in ("input_format", "names", "limit") if name in options}
-    job = Job(None, Reading(**reading), writing or Writing())
+    job = Job(None, Reading(**reading), writing or Writing(), options.pop("site_memory", False))
     return Plan([str(path) for path in paths], job, jobs=jobs, **options)
 
 

@@ -262,4 +262,5 @@ def test_a_missing_extra_is_named(module: str, needs: str, extra: str):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
-    assert last.startswith(f"ModuleNotFoundError: {module}: pip install 'banner-detector[{extra}]'")
+    assert last.startswith(f"detector.extras.MissingExtraError: {module} needs {needs}")
+    assert last.endswith(f": pip install 'banner-detector[{extra}]'")

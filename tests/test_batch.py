@@ -11,6 +11,9 @@ from detector.batch import pool as pool_module
 from detector.batch.chunks import CHUNK_BYTES, Position, Reading, chunks_of
 from detector.batch.inputs import Input, find, fingerprint
 from detector.formats import Fields
+from detector.formats.jsonl import paragraph_records
+from detector.memory import SiteMemory
+from detector.segment import segment
 from tests.corpus import HTML, TEXT, Told, jsonl, label, plan, texts
 
 
@@ -270,3 +273,34 @@ def test_tsv_has_a_line_a_paragraph(tmp_path):
     out = tmp_path / "out.tsv"
     tally = label_all(plan(tmp_path / "a.html", writing=Writing("tsv"), output=out), Told(), None)
     assert len(out.read_text(encoding="utf-8").splitlines()) == tally.paragraphs.total() == 2
+
+
+def crawl(path: Path) -> Path:
+    """Pages of two hosts by turns, each with an article of its own and the site's letter."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(40):
+            text = f"The council of ward {i} met on Tuesday to mend road {i * 7}.\n\nDear readers, we need you {i % 2}."
+            file.write(json.dumps({"text": text, "url": f"https://www.{'ab'[i % 2]}.example/{i}"}) + "\n")
+    return path
+
+
+def test_site_memory_lasts_beyond_a_chunk_and_learns_before_it_tells(tmp_path, monkeypatch, detector):
+    path = crawl(tmp_path / "in.jsonl")
+    monkeypatch.setattr("detector.batch.chunks.CHUNK_BYTES", 500)
+    monkeypatch.setattr("detector.formats.jsonl.PIECE_BYTES", 500)
+    records, _ = label(path, site_memory=True)
+    pages = [segment(record["text"]).with_record(None, record["url"], {}) for record in records]
+    expected = SiteMemory().update(list(detector.label_stream(pages)))
+    found = [[p["confidence"] for p in record["paragraphs"]] for record in records]
+    assert found == [[p["confidence"] for p in paragraph_records(page)] for page in expected]
+    alone, _ = label(path)
+    assert [record["paragraphs"][0] for record in records] == [record["paragraphs"][0] for record in alone]
+    assert records[0]["paragraphs"][1] != alone[0]["paragraphs"][1]
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_site_memory_says_the_same_for_any_number_of_workers(tmp_path, monkeypatch, jobs):
+    path = crawl(tmp_path / "in.jsonl")
+    monkeypatch.setattr("detector.batch.chunks.SITE_CHUNK_BYTES", 2_000)
+    monkeypatch.setattr("detector.formats.jsonl.PIECE_BYTES", 500)
+    assert label(path, site_memory=True, jobs=jobs)[0] == label(path, site_memory=True)[0]

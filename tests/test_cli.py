@@ -4,15 +4,17 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from detector import Label, __version__
 from detector.cli import main
-from tests.corpus import response
+from tests.corpus import jsonl, response
 
 DATA = Path(__file__).parent.parent / "data" / "pages"
 PAGE = "en-drumsallagh-bus"
@@ -113,7 +115,9 @@ def test_output_appears_whole(page, tmp_path):
 def test_an_output_that_cannot_be_written_is_one_line(page, tmp_path):
     ran = run("label", page, "-o", tmp_path / "no" / "where.jsonl", code=1)
     assert ran.stderr.count("\n") == 1
-    assert f"{Path('no') / 'where.jsonl'}: No such file or directory" in ran.stderr
+    assert f"{Path('no') / 'where.jsonl'}: there is no folder {tmp_path / 'no'}; make it first" in ran.stderr
+    ran = run("label", page, "-o", tmp_path, code=1)
+    assert ran.stderr == f"detector: {tmp_path} is a folder: name a file, as in {tmp_path / 'labels.jsonl'}\n"
 
 
 def test_output_and_errors_cannot_be_one_file(page, tmp_path):
@@ -312,11 +316,72 @@ def test_formats_go_by_suffix(page, tmp_path):
         (["-o", "s3://bucket/out.jsonl"], "remote"),
         (["--output-format", "dolma"], "JSON Lines"),
         (["--jobs", "-1"], "--jobs"),
+        (["--jobs", "100000"], "--jobs"),
         (["--max-page-bytes", "0"], "--max-page-bytes"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused(page, options, message):
     assert message in run("label", page, *options, code=2).stderr
+
+
+def test_an_output_that_promises_another_format_is_refused(page, tmp_path):
+    assert (
+        "name .parquet, .jsonl, .ndjson, .tsv, or --output-format" in run("label", page, "-o", "a.csv", code=2).stderr
+    )
+    assert "name .parquet, .jsonl, .ndjson, .txt, .md," in run("clean", page, "-o", "a.tsv.gz", code=2).stderr
+    run("label", page, "-o", tmp_path / "a.csv", "--output-format", "tsv")
+
+
+def test_what_a_run_writes_into_its_own_folder_is_not_read(page, tmp_path):
+    for options in ([], ["--overwrite"]):
+        ran = run("label", tmp_path, "-o", tmp_path / "out.jsonl", "--errors", tmp_path / "errors.jsonl", *options)
+        assert "1 pages: 1 labelled, 0 failed" in ran.stderr
+    assert f"{tmp_path / 'out.jsonl'}: not read, for it is written" in ran.stderr
+
+
+def test_standard_input_is_read_once(page):
+    ran = run("label", "-", page, "-", stdin=b"One", code=1)
+    assert [record["id"] for record in records(ran)] == ["-", str(page)]
+    assert "detector: -: standard input is read once; name - once" in ran.stderr
+
+
+def test_a_json_document_is_no_text_unnoticed(tmp_path):
+    path = tmp_path / "page.json"
+    path.write_text('{"text": "One"}')
+    assert "--input-format jsonl reads an object a line" in run("label", path).stderr
+    assert run("label", path, "--input-format", "jsonl").stderr == ""
+
+
+def test_closed_streams_are_said(page, tmp_path):
+    out = tmp_path / "out.jsonl"
+    for command, code, said in (
+        (f"label - -o {out} <&-", 1, "standard input is closed; name a file"),
+        (f"label {page} >&-", 2, "standard output is closed: name a file with -o"),
+        (f"label {page} -o {out} >&-", 0, "1 labelled"),
+    ):
+        command = f"{sys.executable} -m detector.cli {command}"
+        ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (code, True, False)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.5, 0.8, 1.5])
+def test_a_run_that_is_ended_ends_in_order(tmp_path, number, code, seconds):
+    path = jsonl(tmp_path / "in.jsonl", 30_000)
+    command = [sys.executable, "-m", "detector.cli", "label", path, "-o", tmp_path / "out.jsonl", "-j", "2"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # Once the run is under way; then its workers are started one by one.
+    while not (tmp_path / ".out.jsonl.journal").exists() and running.poll() is None:
+        time.sleep(0.01)
+    time.sleep(seconds - 0.5)
+    if number == signal.SIGINT:
+        os.killpg(running.pid, number)
+    else:
+        running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert "Traceback" not in said
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_dolma_attributes_are_written(tmp_path):
@@ -335,8 +400,24 @@ def test_an_output_that_is_there_is_kept(page, tmp_path):
     assert ran.stderr == f"detector: {out} is there: --overwrite replaces it, or give another name\n"
     assert out.read_text() == "mine"
     run("label", page, "-o", out, "--overwrite")
-    assert "no run of it is under way: nothing to do" in run("label", page, "-o", out, "--resume").stderr
+    assert run("label", page, "-o", out, "--resume").stderr == (
+        f"detector: {out} is whole: nothing to do; --overwrite labels anew\n"
+    )
+    ran = run("label", page, "-o", out, "--resume", "--url-field", "uri", code=1)
+    assert ran.stderr == (
+        f"detector: {out} is whole, and its run was another one (--url-field was url, is uri):"
+        " give the same again, another output, or --overwrite to label anew\n"
+    )
     assert "name it with -o" in run("label", page, "--resume", code=1).stderr
+
+
+def test_where_nothing_could_be_labelled_there_is_no_output(page, tmp_path):
+    out = tmp_path / "out.jsonl"
+    for arguments in (["label", "none.txt"], ["clean", "none.txt"], ["label", page, "--max-page-bytes", "9"]):
+        ran = run(*arguments, "-o", out, code=1)
+        assert f"detector: nothing could be labelled: {out} is not written" in ran.stderr
+    run("view", "none.txt", "-o", tmp_path / "page.html", code=1)
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_the_log_is_json_lines_for_machines(page, tmp_path):
@@ -348,7 +429,7 @@ def test_the_log_is_json_lines_for_machines(page, tmp_path):
     assert (log[2]["pages"], log[2]["labelled"], log[2]["failed"]) == (3, 2, 1)
     ran = run("label", page, "-o", tmp_path / "no" / "where", "--json-log", code=1)
     (entry,) = map(json.loads, ran.stderr.splitlines())
-    assert (entry["event"], "No such file" in entry["message"]) == ("error", True)
+    assert (entry["event"], "no folder" in entry["message"]) == ("error", True)
 
 
 def test_a_page_that_is_too_long_is_named(page):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import numpy as np
@@ -54,6 +55,35 @@ def test_one_line_of_ten_megabytes(detector):
 def test_odd_texts_are_labelled(detector, text):
     page = detector.label(text)
     assert len(page.labels) == len(page.paragraphs)
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, "not NoneType$"), (b"Page", "not bytes: decode"), (3, "not int$")])
+def test_what_is_no_text_is_named(detector, text, said):
+    with pytest.raises(TypeError, match=f"^a page's text is wanted as str, {said}"):
+        detector.label(text)
+    with pytest.raises(TypeError, match=f"^a page's text is wanted as str, {said}"):
+        asyncio.run(detector.alabel(text))
+
+
+def test_what_is_no_html_is_named(detector):
+    for html in (123, None, ["<p>"]):
+        said = f"^a page's HTML is wanted as str or bytes, not {type(html).__name__}$"
+        for call in (detector.label_html, detector.clean_markdown):
+            with pytest.raises(TypeError, match=said):
+                call(html)
+        with pytest.raises(TypeError, match=said):
+            asyncio.run(detector.alabel_html(html))
+
+
+def test_what_is_no_text_among_many_is_named_with_its_place(detector):
+    for texts, said in (
+        ([None], r"texts\[0\] is NoneType"),
+        (["Page", detector.label("Page"), b"Page"], r"texts\[2\] is bytes"),
+        ("Page", "not one str"),
+        (b"Page", "not one bytes"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            list(detector.label_many(texts))
 
 
 def test_presets_keep_more_and_less(detector):

@@ -160,6 +160,8 @@ HOSTILE = {
     "styles misnested": ("<b><i>x</b>" * N, 1),
     "a million attributes": ("<p " + " ".join(f"a{i}=1" for i in range(10 * N)) + ">x", 1),
     "bare attributes": ("<p " + " ".join(f"a{i}" for i in range(N)) + ">x", 1),
+    "attributes that hold ends of tags": ("<p " + " ".join(f"a{i}='>'" for i in range(N)) + ">x", 1),
+    "attributes that hold tags": ("<p " + " ".join(f'a{i}="<>"' for i in range(10_000)) + " x" * N + ">x", 1),
     "attributes of many": ("".join(f"<b a{i}=1>x</b>" for i in range(N)), 1),
     "names of tags": ("".join(f"<x{i}>x</x{i}>" for i in range(N)), 1),
     "options": ("<select>" + "<option>x" * N + "</select>y", 1),
@@ -180,6 +182,13 @@ HOSTILE = {
 def test_hostile_pages_are_pages_and_cost_what_others_do(name):
     html, paragraphs = HOSTILE[name]
     assert len(parse_html(html)) == paragraphs
+
+
+@pytest.mark.parametrize("attribute", ["a{}", "a{}='>'", 'a{}="<>"', 'a{}="\'>"', "a{} = '>'"])
+def test_attributes_that_nobody_reads_are_left_out_where_they_are_many(attribute):
+    html = "<p " + " ".join(attribute.format(i) for i in range(30_000)) + ">x"
+    assert tame(html.encode()) == b"<p>x"
+    assert tame(b"<p title='a > b'>x</p>" * 2_000) == b"<p title='a > b'>x</p>" * 2_000
 
 
 def test_what_is_tamed_reads_the_same():

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from detector.batch import OutputError, Tally, Writing, chunks, label_all, outputs
+from detector.batch import OutputError, Reading, Tally, Writing, chunks, label_all, outputs
+from detector.formats import Fields
 from tests.corpus import Told, jsonl, plan
 
 KILLS = int(os.environ.get("KILLS", "2"))
@@ -81,6 +82,11 @@ def run(corpus: Path, out: Path, **options) -> tuple[Tally, Told]:
     ), told
 
 
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """What is in a folder; a journal says where it is itself."""
+    return {path.name: None if path.suffix == ".journal" else path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("name", ["labels.jsonl", "labels.gz", "labels.parquet"])
 def test_killed_at_any_change_a_run_ends_as_if_undisturbed(corpus, tmp_path, small_steps, mortal, name):
     die, revive = mortal
@@ -99,8 +105,7 @@ def test_killed_at_any_change_a_run_ends_as_if_undisturbed(corpus, tmp_path, sma
         revive()
         finished = (folder / name).exists()
         tally, _ = run(corpus, folder / name, resume=True)
-        found = {path.name: path.read_bytes() for path in folder.iterdir()}
-        assert found == {path.name: path.read_bytes() for path in expected.parent.iterdir()}
+        assert contents(folder) == contents(expected.parent)
         assert finished or tally == whole
         if deaths < after:
             break
@@ -122,6 +127,26 @@ def test_killed_again_and_again(corpus, tmp_path, small_steps, mortal):
     assert (tally.labelled, tally.failed) == (200, 2)
     assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
     assert out.with_suffix(".err").read_bytes() == (tmp_path / "expected.err").read_bytes()
+
+
+def test_site_memory_goes_on_as_if_undisturbed(tmp_path, small_steps, mortal, monkeypatch):
+    monkeypatch.setattr(chunks, "SITE_CHUNK_BYTES", 20_000)
+    die, revive = mortal
+    path = tmp_path / "in.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(300):
+            text = f"Number {i} of the street was sold.\n\nDear readers, we need you."
+            file.write(json.dumps({"text": text, "url": f"https://{i % 3}.example/{i}"}) + "\n")
+    same = plan(path, output=tmp_path / "expected.jsonl", site_memory=True)
+    label_all(same, Told(), None)
+    out = tmp_path / "out.jsonl"
+    die(11)
+    with pytest.raises(Killed):
+        label_all(replace(same, output=out), Told(), None)
+    revive()
+    assert out.with_name(".out.jsonl.partial").stat().st_size
+    label_all(replace(same, output=out, resume=True), Told(), None)
+    assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
 
 
 @pytest.fixture
@@ -157,12 +182,12 @@ def test_a_run_goes_on_as_what_it_was_or_not_at_all(corpus, interrupted, tiny_fo
         resume=True,
     )
     (corpus / "d.txt").write_text("More")
-    with pytest.raises(OutputError, match="other inputs: give the same"):
+    with pytest.raises(OutputError, match=r"has not ended, .* \(inputs was 3 of .*, is 4 of .*\): give the same again"):
         label_all(same, Told(), None)
     (corpus / "d.txt").unlink()
-    with pytest.raises(OutputError, match="other options"):
+    with pytest.raises(OutputError, match=r"\(--output-format was jsonl, is tsv; compression was \.jsonl, is \)"):
         label_all(replace(same, job=replace(same.job, writing=Writing("tsv"))), Told(), None)
-    with pytest.raises(OutputError, match="other model"):
+    with pytest.raises(OutputError, match=r"\(model was "):
         label_all(replace(same, job=replace(same.job, model=tiny_folder)), Told(), None)
     assert label_all(same, Told(), None).labelled == 200
 
@@ -189,7 +214,7 @@ def test_nothing_is_replaced_unasked(corpus, tmp_path):
         with pytest.raises(OutputError, match=f"{mine} is there: --overwrite replaces it"):
             run(corpus, out)
         assert mine.read_text() == "mine"
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["in", mine.name]
+        assert {path.name for path in tmp_path.iterdir()} - {".out.jsonl.journal"} == {"in", mine.name}
         assert run(corpus, out, overwrite=True)[0].labelled == 200
         assert out.read_text(encoding="utf-8").count("\n") == 200
         out.unlink()
@@ -220,8 +245,80 @@ def test_what_is_whole_is_left_alone(corpus, tmp_path):
     run(corpus, out)
     before = out.stat().st_mtime_ns
     _, told = run(corpus, out, resume=True)
-    assert told.notes == [f"{out} is there and no run of it is under way: nothing to do; --overwrite labels anew"]
+    assert told.notes == [f"{out} is whole: nothing to do; --overwrite labels anew"]
     assert out.stat().st_mtime_ns == before
+
+
+def test_what_is_whole_is_of_one_run_and_no_other(corpus, tmp_path):
+    out = tmp_path / "out.parquet"
+    run(corpus, out)
+    before = out.read_bytes()
+    same = plan(corpus, writing=Writing("parquet"), output=out, errors=out.with_suffix(".err"), resume=True)
+    for other, said in (
+        (replace(same, job=replace(same.job, site_memory=True)), "--site-memory was False, is True"),
+        (replace(same, job=replace(same.job, reading=Reading(names=Fields(url="uri")))), "--url-field was url, is uri"),
+        (replace(same, errors=None), "--errors was .*out.err, is not given"),
+        (replace(same, paths=[str(corpus / "a.jsonl")]), "inputs was 3 of .* is 1 of"),
+    ):
+        with pytest.raises(OutputError, match=rf"is whole, .* \({said}.*\): give the same again, .* --overwrite"):
+            label_all(other, Told(), None)
+    told = Told()
+    assert label_all(same, told, None).failed == 0
+    assert told.notes == [f"{out} is whole: nothing to do; --overwrite labels anew"]
+    assert out.read_bytes() == before
+    assert label_all(replace(same, resume=False, overwrite=True), Told(), None).labelled == 200
+
+
+def test_what_is_whole_without_a_journal_is_left_alone(corpus, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine")
+    assert run(corpus, out, resume=True)[0].pages == 0
+    assert out.read_text() == "mine"
+
+
+def test_a_whole_output_that_was_moved_away_is_made_again(corpus, tmp_path):
+    out = tmp_path / "out.jsonl"
+    for options in ({}, {"resume": True}):
+        assert run(corpus, out, **options)[0].labelled == 200
+        out.unlink()
+        out.with_suffix(".err").unlink()
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_where_nothing_could_be_labelled_there_is_no_output(corpus, tmp_path, name):
+    out = tmp_path / name
+    tally, told = run(corpus / "c.txt", out)
+    assert (tally.labelled, tally.failed) == (0, 1)
+    assert told.notes == [f"nothing could be labelled: {out} is not written"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.err"]
+    out.write_text("mine")
+    _, told = run(corpus / "c.txt", out, overwrite=True)
+    assert told.notes == [f"nothing could be labelled: {out} is as it was"]
+    assert out.read_text() == "mine"
+    assert json.loads(out.with_suffix(".err").read_text())["file"] == str(corpus / "c.txt")
+
+
+def test_where_there_was_nothing_to_label_there_is_an_output_of_nothing(tmp_path):
+    (tmp_path / "in.jsonl").touch()
+    assert run(tmp_path / "in.jsonl", tmp_path / "out.jsonl")[0].pages == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_killed_where_nothing_could_be_labelled(corpus, tmp_path, mortal):
+    die, revive = mortal
+    for after in range(1, 100):
+        folder = tmp_path / str(after)
+        folder.mkdir()
+        die(after)
+        try:
+            run(corpus / "c.txt", folder / "out.jsonl")
+            break
+        except Killed:
+            revive()
+        if [path.name for path in folder.iterdir()] != ["out.err"]:
+            run(corpus / "c.txt", folder / "out.jsonl", resume=True)
+        assert [path.name for path in folder.iterdir()] == ["out.err"]
+    assert after > 5
 
 
 def test_an_interrupted_run_keeps_only_what_is_worth_it(corpus, tmp_path, small_steps, monkeypatch):
@@ -238,7 +335,7 @@ def test_an_interrupted_run_keeps_only_what_is_worth_it(corpus, tmp_path, small_
     monkeypatch.setattr("detector.batch.run", lambda *arguments, **options: iter([None]))
     with pytest.raises(AttributeError):
         label_all(plan(corpus, output=tmp_path / "other.jsonl"), Told(), None)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.jsonl.journal", "in", "out.jsonl"]
 
 
 def command(*arguments) -> list[str]:
@@ -263,7 +360,8 @@ def test_sigkill(tmp_path, jobs):
     ran = subprocess.run(command(path, "-o", out, "-j", jobs, "--resume"), check=True, capture_output=True, text=True)
     assert "7,000 labelled, 0 failed" in ran.stderr
     assert out.read_bytes() == expected.read_bytes()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["expected.jsonl", "in.jsonl", "out.jsonl"]
+    journals = [f".{name}.jsonl.journal" for name in ("expected", "out")]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [*journals, "expected.jsonl", "in.jsonl", "out.jsonl"]
 
 
 def test_a_disk_that_fills_is_said_and_costs_nothing(tmp_path):

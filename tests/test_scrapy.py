@@ -126,10 +126,13 @@ def test_text_that_is_not_text_is_passed_on_and_counted():
     (bad, good), stats = process({}, {"text": b"bytes"}, {"text": "The council met."})
     assert bad == {"text": b"bytes"}
     assert good["paragraphs"]
+    assert all(p["confidence"] == round(p["confidence"], 4) for p in good["paragraphs"])
     assert (stats["detector/failed"], stats["detector/pages"]) == (1, 1)
 
 
 def test_without_scrapy_one_line_says_what_to_install():
-    code = "import sys; sys.modules['scrapy'] = None; import detector.integrations.scrapy"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'banner-detector[scrapy]'" in ran.stderr.splitlines()[-1]
+    for name in ("scrapy", "scrapy.utils.asyncio"):
+        code = f"import sys; sys.modules[{name!r}] = None; import detector.integrations.scrapy"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert f"(for Scrapy 2.14 or newer) needs {name}: pip install 'banner-detector[scrapy]'" in ran.stderr
+        assert "\nDuring handling" not in ran.stderr

@@ -12,9 +12,10 @@ become what all of them wait for.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ from detector.batch.engine import cores, run
 from detector.batch.inputs import SUFFIXES, Input, at_most_one_page, find, fingerprint
 from detector.batch.outputs import FileLane, Lane, OutputError, Outputs, StreamLane
 from detector.batch.report import Json, Plain, Report
-from detector.batch.tally import Failure, Tally
+from detector.batch.tally import Failure, Tally, printable
 from detector.batch.work import Job, Parser, WorkerError, Writing
 from detector.detector import Detector
 from detector.formats import Broken, Note
@@ -70,12 +71,14 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
     :class:`WorkerError` where a worker dies; what is done by then is kept for a run with ``resume``.
     """
     started = time.monotonic()
-    inputs = find(plan.paths, report.note)
+    inputs = _without_outputs(plan, find(plan.paths, report.note), report)
     detector = Detector.load(plan.job.model)
     outputs = _outputs(plan, inputs, detector, stream)
     outputs.begin(resume=plan.resume, overwrite=plan.overwrite)
+    if outputs.ended_before:
+        report.note(f"{plan.output} is whole: nothing to do; --overwrite labels anew")
+        return Tally()
     if outputs.state.whole:
-        report.note(f"{plan.output} is there and no run of it is under way: nothing to do; --overwrite labels anew")
         return outputs.state.tally
     before = outputs.state.tally.pages
     try:
@@ -85,8 +88,23 @@ def label_all(plan: Plan, report: Report, stream: IO[bytes]) -> Tally:
         if outputs.give_up():
             report.note(f"what is done is kept: the same command with --resume goes on ({plan.output})")
         raise
+    if outputs.state.in_vain and plan.output is not None:
+        kept = "is as it was" if plan.output.exists() else "is not written"
+        report.note(f"nothing could be labelled: {plan.output} {kept}")
     report.summary(tally, time.monotonic() - started, tally.pages - before)
     return tally
+
+
+def _without_outputs(plan: Plan, inputs: list[Input | Failure], report: Report) -> list[Input | Failure]:
+    """``inputs`` without what the run writes, where a folder or a glob brought that in."""
+    written = {os.path.realpath(path) for path in (plan.output, plan.errors) if path is not None}
+    kept: list[Input | Failure] = []
+    for found in inputs:
+        if isinstance(found, Input) and found.path not in plan.paths and os.path.realpath(found.path) in written:
+            report.note(f"{printable(found.path)}: not read, for it is written")
+        else:
+            kept.append(found)
+    return kept
 
 
 def _through(
@@ -95,7 +113,7 @@ def _through(
     tally, start = outputs.state.tally, outputs.state.position
     sizes = [found.size for found in inputs if isinstance(found, Input)]
     total = sum(size for size in sizes if size is not None) if None not in sizes else None
-    cut = chunks_of(inputs, plan.job.reading, start)
+    cut = chunks_of(inputs, plan.job.reading, start, sites=plan.job.site_memory)
     for done in run(plan.job, detector, cut, plan.jobs, resumed=start.files > 0 or start.pieces > 0):
         outputs.write("output", done.output)
         for failure in done.failures:
@@ -127,6 +145,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _lane(plan: Plan, path: Path, journal: bool) -> Lane:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file, as in {path / 'labels.jsonl'}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
     if not _is_file(path):
         return StreamLane.at(path)
     if path == plan.output and plan.job.writing.output_format == "parquet":
@@ -137,14 +159,28 @@ def _lane(plan: Plan, path: Path, journal: bool) -> Lane:
 
 
 def _what(plan: Plan, inputs: Sequence[Input | Failure], detector: Detector) -> Mapping[str, Any]:
-    """What must be the same for a run to go on."""
-    options = asdict(plan.job) | {"errors": plan.errors and str(plan.errors.absolute())}
-    options.pop("model")
+    """What must be the same for a run to go on, by the names that people know."""
+    reading, writing = plan.job.reading, plan.job.writing
+    keep = writing.keep
     return {
         "inputs": fingerprint(inputs),
         "model": detector.model.name,
         "release": __version__,
-        "options": repr(sorted(options.items())),
+        "command": "clean" if keep else "label",
+        "--input-format": reading.input_format,
+        "--output-format": writing.output_format,
+        "--text-field": reading.names.text,
+        "--html-field": reading.names.html,
+        "--id-field": reading.names.id,
+        "--url-field": reading.names.url,
+        "--max-page-bytes": reading.limit,
+        "--keep": ", ".join(keep.labels) if keep else None,
+        "--recall or --precision": keep and keep.preset,
+        "--min-confidence": keep and keep.min_confidence,
+        "--site-memory": plan.job.site_memory,
+        "--errors": plan.errors and str(plan.errors.absolute()),
+        "compression": writing.suffix,
+        "terminal": writing.width or None,
     }
 
 

@@ -17,6 +17,10 @@ from detector.sources import DamagedError, opened
 
 CHUNK_BYTES = 1 << 20
 """Some 0.2 s of work: long beside what it costs to send, short enough to keep all workers busy to the end."""
+SITE_CHUNK_BYTES = 1 << 24
+"""Where pages of one host tell about one another, for they do so within a chunk: some 160 pages of HTML, or 3,000 of
+text. On made sites of 4 MB in all, shuffled, a chunk of 1 MB leaves 0.032 junk in the output, one of all 0.012 (without
+site memory 0.039). A worker takes 170 MB more for it, the process that reads as much."""
 _OVERHEAD = 256
 """Bytes that a piece counts for beside its data, lest a million empty files be one chunk."""
 
@@ -61,8 +65,11 @@ class Chunk:
         self.size += _OVERHEAD + (len(part.data) if isinstance(part, Piece) else 0)
 
 
-def chunks_of(inputs: Sequence[Input | Failure], reading: Reading, start: Position = START) -> Iterator[Chunk]:
-    """All inputs from ``start`` on, in order; what cannot be read costs nothing else."""
+def chunks_of(
+    inputs: Sequence[Input | Failure], reading: Reading, start: Position = START, *, sites: bool = False
+) -> Iterator[Chunk]:
+    """All inputs from ``start`` on, in order; what cannot be read costs nothing else. ``sites``: in large chunks."""
+    least = SITE_CHUNK_BYTES if sites else CHUNK_BYTES
     consumed = sum(found.size or 0 for found in inputs[: start.files] if isinstance(found, Input))
     chunk = Chunk()
     for index in range(start.files, len(inputs)):
@@ -74,7 +81,7 @@ def chunks_of(inputs: Sequence[Input | Failure], reading: Reading, start: Positi
             if number <= done:
                 continue
             chunk.add(path, part)
-            if chunk.size >= CHUNK_BYTES:
+            if chunk.size >= least:
                 chunk.end, chunk.consumed = Position(index, number), consumed + read
                 yield chunk
                 chunk = Chunk()
@@ -100,7 +107,13 @@ def _parts(found: Input | Failure, reading: Reading) -> Iterator[tuple[Piece | B
     except (RecordError, DamagedError, MissingExtraError) as error:
         yield Broken(following, str(error)), consumed
     except OSError as error:
-        yield Broken(following, f"cannot be read ({error.strerror or error})"), consumed
+        yield Broken(following, _unreadable(found.path, error)), consumed
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    # Of a page that is not there, fsspec says its address.
+    return f"cannot be read ({reason})" if reason != path else "cannot be read; check the address, and the network"
 
 
 def _after(part: Piece | Broken) -> int | None:

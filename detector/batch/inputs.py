@@ -47,7 +47,13 @@ def find(paths: Iterable[str], warn: Callable[[str], None]) -> list[Input | Fail
     :class:`~detector.batch.tally.Failure`; ``warn`` is told how many of a folder's files are left out, hidden ones
     aside.
     """
-    return [found for path in paths for found in _named(path, warn)]
+    found: list[Input | Failure] = []
+    for path in paths:
+        if path == STANDARD_INPUT and Input(path) in found:
+            found.append(Failure(path, None, "standard input is read once; name - once"))
+        else:
+            found.extend(_named(path, warn))
+    return found
 
 
 def _named(path: str, warn: Callable[[str], None]) -> list[Input | Failure]:
@@ -65,7 +71,7 @@ def _named(path: str, warn: Callable[[str], None]) -> list[Input | Failure]:
 
 
 def _nothing(path: str) -> Failure:
-    return Failure(path, None, "no such file or folder; check the name")
+    return Failure(path or "''", None, "no such file or folder; check the name")
 
 
 def _local(path: str) -> Input | Failure:
@@ -152,11 +158,13 @@ def format_of(path: str, input_format: str, names: Fields, markdown: bool = Fals
             return WholeFile({"text": False, "html": True}.get(name), markdown)
 
 
-def fingerprint(inputs: Iterable[Input | Failure]) -> str:
-    """A hash of the files' names, sizes and times: whether two runs read the same."""
+def fingerprint(inputs: Sequence[Input | Failure]) -> str:
+    """The files' number and bytes, and a hash of their names, sizes and times: whether two runs read the same."""
     digest = hashlib.sha256()
+    total = 0
     for found in inputs:
         size, stamp = (found.size, found.stamp) if isinstance(found, Input) else (None, None)
         path = found.path if isinstance(found, Input) else found.file
+        total += size or 0
         digest.update(f"{path}\0{size}\0{stamp}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    return f"{len(inputs):,} of {total:,} bytes, with times {digest.hexdigest()[:16]}"

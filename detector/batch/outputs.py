@@ -3,8 +3,11 @@
 ``labels.jsonl`` grows as ``.labels.jsonl.partial``, and the error lane likewise. Beside it ``.labels.jsonl.journal``
 says how far they are good: after each commit, which comes after they are on the disk, it holds their lengths, the
 place in the inputs, and the counts. What lies behind those lengths when a run goes on is cut off and made again. When
-all is written, the journal says so, the files get their names, and the journal goes. A journal also says what the run
-was (inputs, options, model): a run goes on as what it was, or not at all.
+all is written, the journal says so, and the files get their names. A journal also says what the run was (inputs,
+options, model): a run goes on as what it was, or not at all. It stays when the run has ended, so that the same command
+can be told from another one.
+
+Where something failed and no page was labelled, no output gets its name: an empty one would look like success.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from detector.batch.chunks import Position
 from detector.batch.tally import Tally
 from detector.files import sync_folder, write_whole
 
-_VERSION = 1
+_FORMAT, _VERSION = "the journal's format", 2
 _SECONDS = 1.0
 """Between commits: what an interruption costs at most, but for a chunk."""
 
@@ -41,6 +44,11 @@ class State:
     lengths: dict[str, int]
     tally: Tally
     whole: bool = False
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether all that was tried failed."""
+        return self.tally.failed > 0 and self.tally.labelled == 0
 
 
 class Lane(Protocol):
@@ -72,18 +80,21 @@ class Lane(Protocol):
     def is_taken(self) -> bool:
         """Whether something of its name is there already."""
 
+    def is_growing(self) -> bool:
+        """Whether there is what has not got its name yet."""
+
 
 class StreamLane:
     """A pipe, a device, or standard output: what is written is gone."""
 
-    def __init__(self, file: IO[bytes], *, owned: bool) -> None:
-        self._file, self._owned = file, owned
+    def __init__(self, file: IO[bytes], *, owned: bool, name: str = "") -> None:
+        self._file, self._owned, self._name = file, owned, name
         self.length = 0
 
     @classmethod
     def at(cls, path: Path) -> StreamLane:
         """The pipe or device at ``path``."""
-        return cls(path.open("wb", buffering=0), owned=True)
+        return cls(path.open("wb", buffering=0), owned=True, name=str(path))
 
     def create(self) -> None:
         """Nothing is to be done."""
@@ -94,8 +105,12 @@ class StreamLane:
 
     def write(self, data: bytes) -> None:
         """Write at once: what is read at the other end may be waited for."""
-        self._file.write(data)
-        self._file.flush()
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            error.filename = self._name or error.filename
+            raise
         self.length += len(data)
 
     def sync(self) -> None:
@@ -118,6 +133,10 @@ class StreamLane:
         """Never: it is there to be written to."""
         return False
 
+    def is_growing(self) -> bool:
+        """Never: what is written is gone."""
+        return False
+
 
 class FileLane:
     """A file that grows under a name of its own and gets its name when it is whole.
@@ -132,6 +151,7 @@ class FileLane:
         own = "" if journal else f".{secrets.token_hex(4)}"
         self.partial = self.target.with_name(f".{self.target.name}{own}.partial")
         self._join = join
+        self._whole = self.target.with_name(f".{self.target.name}.whole")
         self._file: IO[bytes] | None = None
         self.length = 0
 
@@ -195,7 +215,7 @@ class FileLane:
     def _joined(self) -> Path:
         """The whole file, made of what grew, which goes only when that is on the disk."""
         assert self._join is not None
-        whole = self.target.with_name(f".{self.target.name}.whole")
+        whole = self._whole
         if self.partial.exists():
             self._join(self.partial, whole)
             _sync(whole)
@@ -218,6 +238,10 @@ class FileLane:
     def is_taken(self) -> bool:
         """Whether a file of its name is there."""
         return self.target.exists()
+
+    def is_growing(self) -> bool:
+        """Whether there is a file that has not got its name yet."""
+        return self.partial.exists() or (self._join is not None and self._whole.exists())
 
 
 def _sync(path: Path) -> None:
@@ -243,10 +267,12 @@ class Outputs:
 
     def __init__(self, lanes: Mapping[str, Lane], run: Mapping[str, Any], journal: Path | None) -> None:
         self._lanes, self._journal = lanes, journal
-        self._run = {"version": _VERSION, **run}
+        self._run = {_FORMAT: _VERSION, **run}
         self._created: list[Lane] = []
         self._replace = False
         self._committed = 0.0
+        self.ended_before = False
+        """Whether the output was whole already when this run began."""
         self.state = State(Position(), dict.fromkeys(lanes, 0), Tally())
 
     def begin(self, *, resume: bool, overwrite: bool) -> None:
@@ -256,12 +282,19 @@ class Outputs:
         this run may not replace, or cannot go on with.
         """
         journal = self._read_journal()
+        growing = any(lane.is_growing() for lane in self._lanes.values())
+        taken = self._lanes["output"].is_taken()
+        if journal is not None and journal["whole"] and not growing and not _state(journal).in_vain:
+            # It has ended. Where its output is gone since, there is nothing to be told of.
+            self.ended_before = taken
+            journal = journal if resume and taken else None
         if resume and journal is not None:
             self._go_on(journal)
-        elif resume and self._lanes["output"].is_taken():
-            # The run was killed on its last step, or ended well.
-            self.state.whole = True
+        elif resume and taken:
+            # Whoever made it left no journal.
+            self.state.whole = self.ended_before = True
         else:
+            self.ended_before = False
             self._begin_anew(journal, overwrite)
 
     def _begin_anew(self, journal: Mapping[str, Any] | None, overwrite: bool) -> None:
@@ -287,14 +320,8 @@ class Outputs:
             raise
 
     def _go_on(self, journal: Mapping[str, Any]) -> None:
-        changed = [name for name in self._run if self._run[name] != journal["run"].get(name)]
-        if changed:
-            raise OutputError(
-                f"{self._journal} is of a run with other {' and '.join(changed)}:"
-                " give the same, or start anew with --overwrite"
-            )
-        position = Position(*journal["position"])
-        self.state = State(position, dict(journal["lengths"]), Tally.of(journal["tally"]), journal["whole"])
+        self._check_same(journal["run"])
+        self.state = _state(journal)
         self._replace = journal["replace"]
         self._created = list(self._lanes.values())
         if self.state.whole:
@@ -307,6 +334,21 @@ class Outputs:
             for lane in self._created:
                 lane.close()
             raise
+
+    def _check_same(self, before: Mapping[str, Any]) -> None:
+        """Raise :class:`OutputError` if this run is another one than that of ``before``."""
+        names = [name for name in {**before, **self._run} if before.get(name) != self._run.get(name)]
+        if not names:
+            return
+        if _FORMAT in names:
+            names = [_FORMAT]
+        changed = "; ".join(f"{name} was {_said(before.get(name))}, is {_said(self._run.get(name))}" for name in names)
+        target = getattr(self._lanes["output"], "target", "")
+        what = "is whole" if self.ended_before else "has not ended"
+        raise OutputError(
+            f"{target} {what}, and its run was another one ({changed}):"
+            " give the same again, another output, or --overwrite to label anew"
+        )
 
     def _read_journal(self) -> Mapping[str, Any] | None:
         if self._journal is None:
@@ -361,9 +403,12 @@ class Outputs:
         self._name_all()
 
     def _name_all(self) -> None:
-        for lane in reversed(list(self._lanes.values())):
-            lane.finish(replace=self._replace)
-        if self._journal is not None:
+        for name, lane in reversed(list(self._lanes.items())):
+            if name == "output" and self.state.in_vain:
+                lane.remove()
+            else:
+                lane.finish(replace=self._replace)
+        if self._journal is not None and self.state.in_vain:
             self._journal.unlink()
             sync_folder(self._journal.parent)
 
@@ -382,3 +427,12 @@ class Outputs:
             lane.remove()
         if self._journal is not None:
             self._journal.unlink(missing_ok=True)
+
+
+def _state(journal: Mapping[str, Any]) -> State:
+    position = Position(*journal["position"])
+    return State(position, dict(journal["lengths"]), Tally.of(journal["tally"]), journal["whole"])
+
+
+def _said(value: object) -> str:
+    return "not given" if value is None else str(value)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 
 from threadpoolctl import threadpool_limits
 
@@ -29,10 +31,11 @@ _AHEAD = 2
 def in_processes(job: Job, chunks: Iterator[Chunk], jobs: int) -> Iterator[Done]:
     """All ``chunks``, done, in their order, by ``jobs`` processes; raises :class:`WorkerError` where one dies."""
     under_way: deque[Future[Done]] = deque()
+    ahead = jobs + 1 if job.site_memory else _AHEAD * jobs  # of large chunks, fewer wait
     with _pool(job, jobs) as submit:
         for chunk in chunks:
             under_way.append(submit(chunk))
-            if len(under_way) >= _AHEAD * jobs:
+            if len(under_way) >= ahead:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
@@ -44,13 +47,25 @@ def _pool(job: Job, jobs: int) -> Iterator[Callable[[Chunk], Future[Done]]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(job,))
     try:
-        yield lambda chunk: pool.submit(_work, chunk)
+        yield partial(_submit, pool)
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process was killed, most likely because memory ran out: give fewer --jobs"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[Done]:
+    # A worker may be started by this. It inherits what is blocked, so that the key that interrupts the parent does not
+    # meet it before it is set up; what comes meanwhile reaches the parent right after.
+    if sys.platform == "win32":
+        return pool.submit(_work, chunk)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_work, chunk)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Worker

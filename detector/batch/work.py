@@ -16,6 +16,7 @@ from detector.formats import Broken, Format, Note, Piece, Skipped, jsonl
 from detector.formats.compression import codec_of
 from detector.keep import Keep
 from detector.labels import Label
+from detector.memory import SiteMemory
 from detector.page import Page
 
 
@@ -95,8 +96,11 @@ class Worker:
         """Label a chunk."""
         found: list[tuple[str, Page | Broken | Note | Skipped]] = []
         # A page is labelled while what was read of it is still at hand, not after all others are read.
-        labelled = self.detector.label_stream(self._pages(chunk, found), site_memory=self.job.site_memory)
-        pages = iter(list(labelled))
+        labelled = list(self.detector.label_stream(self._pages(chunk, found)))
+        if self.job.site_memory:
+            # All are here: the first pages of a host learn from its last ones, and no host need be forgotten.
+            labelled = SiteMemory(hosts=max(1, len(labelled))).update(labelled)
+        pages = iter(labelled)
         outcomes: list[Page | Broken] = []
         tally = Tally()
         failures: list[Failure] = []
@@ -200,9 +204,15 @@ def _lines(lines_of: Callable[[Page], Iterator[str] | tuple[str, ...]]) -> Calla
     """What encodes the labelled pages by ``lines_of`` each. Lone surrogates, which UTF-8 cannot hold, are escaped, as
     JSON escapes them too.
     """
-    return lambda outcomes: "".join(
-        line for item in outcomes if isinstance(item, Page) for line in lines_of(item)
-    ).encode("utf-8", "backslashreplace")
+    # Line by line: one string of all would take four bytes a character as soon as one line has an emoji.
+    return lambda outcomes: b"".join(
+        [
+            line.encode("utf-8", "backslashreplace")
+            for item in outcomes
+            if isinstance(item, Page)
+            for line in lines_of(item)
+        ]
+    )
 
 
 def _ended(text: str) -> str:

@@ -51,6 +51,8 @@ class WholeFile:
         except RecordError as error:
             yield Broken(None, str(error))
         else:
+            if self.html is None and path.lower().endswith(".json"):
+                yield Note("read as a page of text; --input-format jsonl reads an object a line")
             yield from notes
             yield page.with_record(path, None, {})
 

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from detector.extras import missing
+
 try:
     from datatrove.data import Document, DocumentsPipeline
     from datatrove.pipeline.base import PipelineStep
     from datatrove.utils.batching import batched
     from datatrove.utils.typeshelper import StatHints
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(
-        f"detector.integrations.datatrove: pip install 'banner-detector[datatrove]' ({missing})"
-    ) from missing
+except ImportError as error:
+    raise missing(error, "datatrove", "detector.integrations.datatrove") from None
 
 from detector.detector import Detector
 from detector.formats.jsonl import paragraph_records

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
+from detector.extras import missing
+
 try:
     import pyarrow as pa
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(f"detector.integrations.ray: pip install 'banner-detector[ray]' ({missing})") from missing
+except ImportError as error:
+    raise missing(error, "ray", "detector.integrations.ray") from None
 
 from detector.arrow import Options, label_table
 from detector.integrations.shared import shared_detector

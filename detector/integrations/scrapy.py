@@ -37,6 +37,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from detector.extras import missing
+
 try:
     from itemadapter import ItemAdapter
     from scrapy import signals
@@ -45,12 +47,11 @@ try:
     from scrapy.settings import BaseSettings
     from scrapy.utils.asyncio import is_asyncio_available
     from twisted.internet.defer import Deferred
-except ImportError as missing:
-    raise ImportError(
-        f"detector.integrations.scrapy needs Scrapy 2.14 or newer: pip install 'banner-detector[scrapy]' ({missing})"
-    ) from None
+except ImportError as error:
+    raise missing(error, "scrapy", "detector.integrations.scrapy (for Scrapy 2.14 or newer)") from None
 
 from detector.detector import Detector
+from detector.formats.jsonl import paragraph_records
 from detector.html import parse_html
 from detector.labels import Label
 from detector.microbatch import MicroBatcher
@@ -175,10 +176,7 @@ class LabelPipeline(_Labeller):
         if self._fields.clean:
             adapter[self._fields.clean] = page.keep(*self._keep)
         if self._fields.labels:
-            adapter[self._fields.labels] = [
-                {"start": p.start, "end": p.end, "label": str(p.label), "confidence": p.confidence}
-                for p in page.paragraphs
-            ]
+            adapter[self._fields.labels] = paragraph_records(page)
 
 
 class LabelMiddleware(_Labeller):

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from detector.extras import missing
+
 try:
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import BinaryType, DataType, StringType, StructType
-except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(
-        f"detector.integrations.spark: pip install 'banner-detector[spark]' ({missing})"
-    ) from missing
+except ImportError as error:
+    raise missing(error, "spark", "detector.integrations.spark") from None
 
 from detector.arrow import Options, label_batches, output_schema
 from detector.integrations.shared import shared_detector

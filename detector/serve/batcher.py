@@ -1,4 +1,9 @@
-"""Micro-batching: a thread labels at once whatever pages have queued up; the event loop only waits."""
+"""Micro-batching: a thread labels at once whatever pages have queued up; the event loop only waits.
+
+Not :mod:`detector.microbatch`, which gives one page to one waiting call: here the thread writes the answers as well,
+with reasons (the event loop would stand still for that), a batch is bounded so that its first page need not wait for
+all that came, large pages have a lane of their own, and all of a batch wakes the loop once.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ Reading is put off: a :class:`Job` is read by the thread that labels it.
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
@@ -18,7 +17,7 @@ from detector.encodings import codec
 from detector.explain import Explanation
 from detector.formats import RecordError, jsonl
 from detector.formats.text import decode
-from detector.html import decode_html, parse_html
+from detector.html import parse_html
 from detector.labels import LABELS, Label
 from detector.page import Page
 from detector.segment import segment
@@ -29,14 +28,6 @@ from detector.serve.settings import Limits
 TEXT, HTML, JSON = "text/plain", "text/html", "application/json"
 LINES = ("application/x-ndjson", "application/jsonl")
 _KEEP, _KEPT, _ERROR = "keep", "kept", "error"
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/<>]*)([^<>]*)")
-_LONG_TAG = re.compile(r"<[^<>]{10000,}")
-_UNNESTED = frozenset({
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
-    "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "optgroup", "rt", "rp",
-})  # fmt: skip
-"""Elements that hold none, and those that the next of their kind closes."""
-_DRAWN = frozenset({"circle", "ellipse", "g", "line", "path", "polygon", "polyline", "rect", "stop", "use"})
 _FALSE, _TRUE = ("0", "false"), ("1", "true")
 
 
@@ -142,9 +133,7 @@ def _read_text(body: bytes, charset: str | None, asked: Asked, limits: Limits) -
 
 
 def _read_html(body: bytes, charset: str | None, asked: Asked, limits: Limits) -> Read:
-    html = decode_html(body, charset)
-    _check_markup(html, limits)
-    return _checked(parse_html(html), asked, limits)
+    return _checked(parse_html(body, charset=charset), asked, limits)
 
 
 def _read_record(line: bytes, asked: Asked, limits: Limits) -> Read:
@@ -173,32 +162,6 @@ def _check_record(record: Mapping[str, Any], limits: Limits) -> None:
         raise _unprocessable(f"one of the fields text and html is wanted (there: {there})")
     if not isinstance(record[given[0]], str):
         raise _unprocessable(f"field {given[0]!r} must be a string")
-    if "html" in record:
-        _check_markup(record["html"], limits)
-
-
-def _check_markup(html: str, limits: Limits) -> None:
-    """Refuse what a parser would take minutes for. Rough, and closer for those pages alone that have many tags."""
-    if any(len(found[0].split()) > limits.nesting for found in _LONG_TAG.finditer(html)):
-        raise _unprocessable(f"an HTML element of more than {limits.nesting:,} attributes")
-    if html.count("<") > limits.nesting:
-        _check_nesting(html, limits)
-
-
-def _check_nesting(html: str, limits: Limits) -> None:
-    """Count tags as they open and close."""
-    depth = 0
-    in_drawing = False
-    for found in _TAG.finditer(html):
-        closes, name, rest = found.groups()
-        name = name.lower()
-        in_drawing = name == "svg" or (in_drawing and name in _DRAWN)
-        # Elements of HTML that end in a slash are open all the same.
-        if name in _UNNESTED or (in_drawing and rest.endswith("/")):
-            continue
-        depth = max(0, depth - 1) if closes else depth + 1
-        if depth > limits.nesting:
-            raise _unprocessable(f"more than {limits.nesting:,} HTML elements inside one another")
 
 
 def _is_deeper(value: object, depth: int) -> bool:

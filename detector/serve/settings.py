@@ -22,8 +22,6 @@ class Limits:
     """Bytes of bodies that a worker holds at once (503)."""
     depth: int = 64
     """Objects and arrays inside one another in JSON (422)."""
-    nesting: int = 5_000
-    """Elements of HTML inside one another, roughly, and attributes of one (422): parsing takes the square of it."""
     paragraphs: int = 100_000
     """Of a page, each of which is an object on the way out (422)."""
     explained: int = 1_000

@@ -91,19 +91,24 @@ def test_reasons_of_a_page_of_too_many_paragraphs_are_refused(server):
     assert "1,001 paragraphs" in problem(answer)
 
 
-@pytest.mark.parametrize("tags", ["<div>", "<div/>", "<DIV class='<'>", "<p><span>", "<svg><b/>"])
-def test_html_nested_too_deeply_is_refused(server, tags):
-    html = tags * 6_000
-    assert post(server, content=html, headers=HTML).status_code == 422
-    answer = post(server, json={"html": html})
-    assert answer.status_code == 422
-    assert "5,000 HTML elements" in problem(answer)
+@pytest.fixture(scope="module")
+def patient():
+    """A server that gives a page ten seconds, whatever else the machine does."""
+    with running("--timeout", "10", workers=1) as started:
+        yield started
 
 
-def test_an_element_of_too_many_attributes_is_refused(server):
-    answer = post(server, content="<a " + " ".join(f"a{i}" for i in range(6_000)) + ">word</a>", headers=HTML)
-    assert answer.status_code == 422
-    assert "attributes" in problem(answer)
+@pytest.mark.parametrize("tags", ["<div>", "<div/>", "<DIV class='<'>", "<p><span>", "<svg><g>", "<table><tr><td>"])
+def test_html_nested_however_deeply_is_labelled(patient, tags):
+    html = tags * 100_000 + "The council met on Tuesday."
+    assert len(post(patient, content=html, headers=HTML).json()["paragraphs"]) <= 1
+    assert post(patient, json={"html": html}).status_code == 200
+
+
+@pytest.mark.parametrize("attribute", ["a{}", "a{}='>'", 'a{}="<"'])
+def test_an_element_of_any_number_of_attributes_is_labelled(patient, attribute):
+    html = "<a " + " ".join(attribute.format(i) for i in range(100_000)) + ">word</a>"
+    assert len(post(patient, content=html, headers=HTML).json()["paragraphs"]) == 1
 
 
 def test_html_of_many_tags_side_by_side_is_taken(server):
